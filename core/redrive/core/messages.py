@@ -1,0 +1,258 @@
+"""What the retry workflow and its activities tell each other: ids, counters, instants and the policy, never a payload.
+
+Every message is one dataclass whose fields have defaults where an older history may lack them, so that fields can be
+added later. Instants are ISO 8601 text: they go through Temporal's plain JSON converter unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+RETRY_TASK: Final = "RetryTask"
+DISPATCH: Final = "dispatch"
+RECORD: Final = "record"
+
+UPDATE_RETRY: Final = "retry"
+UPDATE_PAUSE: Final = "pause"
+UPDATE_RESUME: Final = "resume"
+UPDATE_CANCEL: Final = "cancel"
+UPDATE_RESCHEDULE: Final = "reschedule"
+UPDATE_CHANGE_POLICY: Final = "change_policy"
+SIGNAL_WAKE: Final = "wake"
+
+CONFLICT: Final = "Conflict"
+"""Type of the application error by which a validator refuses an update."""
+
+
+def workflow_id(namespace: str, task_id: str, generation: int) -> str:
+    """Name the workflow of one generation of a task."""
+    return f"redrive/{namespace}/{task_id}/{generation}"
+
+
+def mirror_version(run: int, history_length: int, sequence: int) -> int:
+    """Order the writes to one generation's mirror: by run, then progress in its history, then order within a step.
+
+    A local activity may run twice with different content, when its workflow task failed in between; the later step has
+    the longer history, and wins.
+
+    Args:
+        run: Number of the run, one more after each continue-as-new.
+        history_length: Events in the history when the write was asked for; at most 51,200.
+        sequence: Number of the write within the run.
+
+    Returns:
+        A number that fits a bigint.
+    """
+    return (run << 40) | (min(history_length, 0xFFFFF) << 20) | min(sequence, 0xFFFFF)
+
+
+@dataclass
+class TaskRun:
+    """Input of the retry workflow.
+
+    Attributes:
+        namespace: Its namespace.
+        task_id: Id of the task.
+        generation: Which life of it.
+        group: Its group.
+        scene: Its scene.
+        policy: The policy in force, as a document.
+        policy_version: The scene's version that the policy was made from.
+        started_at: When the generation began.
+        due_at: When the next attempt is due.
+        deadline: When the whole task is worthless.
+        attempts: Attempts that the generation has spent.
+        delay_seconds: The delay before the next attempt, in seconds.
+        priority: 1 first, 5 last.
+        run: 0, and one more after each continue-as-new.
+        paused: Whether a person holds it.
+        parked: Why it is parked; None when it is not.
+        trigger: Why the next attempt runs: `timer`, `manual` or `wake`.
+    """
+
+    namespace: str
+    task_id: str
+    generation: int
+    group: str
+    scene: str
+    policy: dict[str, Any]
+    policy_version: int
+    started_at: str
+    due_at: str
+    deadline: str | None = None
+    attempts: int = 0
+    delay_seconds: float | None = None
+    priority: int = 3
+    run: int = 0
+    paused: bool = False
+    parked: str | None = None
+    trigger: str = "timer"
+
+
+@dataclass
+class DispatchCommand:
+    """Input of the dispatch activity.
+
+    Attributes:
+        namespace: Namespace of the task.
+        task_id: Id of the task.
+        generation: Which life of it.
+        number: Number of the attempt, from 1.
+        version: Mirror version of the write that marks the task as running.
+        due_at: When the attempt was due.
+        trigger: Why it runs: `timer`, `manual` or `wake`.
+        timeout_seconds: The longest that the attempt may take.
+        ends_at: When the generation must have ended; None for never.
+        max_attempts: The most attempts of the generation.
+        route: How a node is chosen.
+        policy_version: The version that the workflow knows.
+    """
+
+    namespace: str
+    task_id: str
+    generation: int
+    number: int
+    version: int
+    due_at: str
+    trigger: str
+    timeout_seconds: float
+    ends_at: str | None
+    max_attempts: int
+    route: str
+    policy_version: int
+
+
+@dataclass
+class DispatchResult:
+    """Result of the dispatch activity: what the decision needs, and nothing of the payload.
+
+    Attributes:
+        kind: `finished`: the attempt ran and has an outcome. `no_node`: nobody could take it, no attempt was spent.
+            `superseded`: the task has ended or lives in another generation; the workflow has nothing left to do.
+        status: How the attempt ended.
+        error_type: Class name of the error.
+        http_status: Status of the answer.
+        retry_after_seconds: What the target asked for.
+        stop: Whether the client said: do not retry.
+        fingerprint: Groups like errors.
+        finished_at: When the attempt ended.
+        policy: The policy now in force, when the scene's version has changed.
+        policy_version: Its version.
+    """
+
+    kind: Literal["finished", "no_node", "superseded"]
+    status: str | None = None
+    error_type: str | None = None
+    http_status: int | None = None
+    retry_after_seconds: float | None = None
+    stop: bool = False
+    fingerprint: str | None = None
+    finished_at: str | None = None
+    policy: dict[str, Any] | None = None
+    policy_version: int | None = None
+
+
+@dataclass
+class Record:
+    """Input of the record activity: the state that the mirror is to show.
+
+    Attributes:
+        namespace: Namespace of the task.
+        task_id: Id of the task.
+        generation: Which life of it.
+        version: Mirror version of this write.
+        status: Status of the task.
+        attempts: Attempts that the generation has spent.
+        next_attempt_at: When the next attempt is due.
+        why: Why the task is where it is.
+        dead_reason: Why it died.
+        attempt: Number of the attempt that this decision follows; None for a change without an attempt.
+        delay_seconds: The delay until the next attempt, in seconds.
+        max_attempts: The most attempts of the generation, as the workflow knows it.
+        policy: The policy now in force, when it changed since the last record.
+        policy_version: Its version.
+    """
+
+    namespace: str
+    task_id: str
+    generation: int
+    version: int
+    status: str
+    attempts: int
+    next_attempt_at: str | None = None
+    why: str = ""
+    dead_reason: str | None = None
+    attempt: int | None = None
+    delay_seconds: float | None = None
+    max_attempts: int | None = None
+    policy: dict[str, Any] | None = None
+    policy_version: int | None = None
+
+
+@dataclass
+class RetryNow:
+    """Argument of the retry update."""
+
+    reason: str | None = None
+
+
+@dataclass
+class Pause:
+    """Argument of the pause update."""
+
+    reason: str | None = None
+
+
+@dataclass
+class Resume:
+    """Argument of the resume update."""
+
+    reason: str | None = None
+
+
+@dataclass
+class Cancel:
+    """Argument of the cancel update."""
+
+    reason: str | None = None
+
+
+@dataclass
+class Reschedule:
+    """Argument of the reschedule update.
+
+    Attributes:
+        due_at: When the next attempt is to run.
+    """
+
+    due_at: str
+    reason: str | None = None
+
+
+@dataclass
+class ChangePolicy:
+    """Argument of the change-policy update.
+
+    Attributes:
+        policy: The whole policy from now on, as a document.
+        policy_version: The scene's version that it was made from.
+    """
+
+    policy: dict[str, Any] = field(default_factory=dict[str, Any])
+    policy_version: int = 0
+
+
+@dataclass
+class TaskView:
+    """What an accepted update returns: the state after it.
+
+    Attributes:
+        status: Status of the task.
+        next_attempt_at: When the next attempt is due.
+        attempts: Attempts that the generation has spent.
+    """
+
+    status: str
+    next_attempt_at: str | None
+    attempts: int

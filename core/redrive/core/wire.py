@@ -1,0 +1,200 @@
+"""What travels between Redrive and a target: targets, the node protocol, and header names (design section 4).
+
+Written once for both sides: the dispatcher encodes what the SDK decodes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from redrive.core.errors import InvalidDocument
+
+TASK_HEADER: Final = "Redrive-Task"
+GENERATION_HEADER: Final = "Redrive-Generation"
+ATTEMPT_HEADER: Final = "Redrive-Attempt"
+MAX_ATTEMPTS_HEADER: Final = "Redrive-Max-Attempts"
+DEADLINE_HEADER: Final = "Redrive-Deadline"
+STOP_HEADER: Final = "Redrive-Stop"
+IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
+NAMESPACE_HEADER: Final = "Redrive-Namespace"
+
+EXECUTE_PATH: Final = "/redrive/v1/execute"
+CANCEL_PATH: Final = "/redrive/v1/cancel"
+
+NODE_LEASE_SECONDS: Final = 30.0
+"""A node counts as live for this long after its last heartbeat."""
+
+HEARTBEAT_SECONDS: Final = 10.0
+"""How often a node sends a heartbeat: two may be lost before it counts as gone."""
+
+MAX_TASK_BYTES: Final = 1024 * 1024
+"""The largest payload of one task, as JSON."""
+
+MAX_BATCH: Final = 1000
+"""The most tasks of one batch."""
+
+MAX_RESPONSE_BYTES: Final = 20_000
+"""What is kept of an answer's body."""
+
+_FORBID: Final = {"extra": "forbid"}
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_RESERVED_HEADERS: Final = frozenset(
+    {
+        "connection", "content-length", "host", "idempotency-key", "keep-alive", "proxy-connection", "te", "trailer",
+        "traceparent", "transfer-encoding", "upgrade", "webhook-id", "webhook-signature", "webhook-timestamp",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTarget:
+    """Attempts go to a live client process of the task's group."""
+
+    __pydantic_config__: ClassVar = _FORBID
+    kind: Literal["node"] = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTarget:
+    """Attempts go to the group's own Temporal task queue.
+
+    Attributes:
+        task_queue: Its name.
+    """
+
+    __pydantic_config__: ClassVar = _FORBID
+    task_queue: str
+    kind: Literal["worker"] = "worker"
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.task_queue) <= 200:
+            raise InvalidDocument("task_queue", f"expected 1 to 200 characters, got {len(self.task_queue)}")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTarget:
+    """Attempts go to any HTTP URL.
+
+    Attributes:
+        url: Absolute `http` or `https` URL without user information.
+        method: HTTP method.
+        headers: Headers to add. Those that Redrive or HTTP itself sets cannot be given.
+    """
+
+    __pydantic_config__: ClassVar = _FORBID
+    url: str
+    method: Literal["POST", "PUT", "PATCH", "DELETE", "GET"] = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    kind: Literal["webhook"] = "webhook"
+
+    def __post_init__(self) -> None:
+        check_url(self.url, "url")
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.match(name):
+                raise InvalidDocument("headers", f"expected header names of RFC 9110 tokens, got {name!r}")
+            if name.lower() in _RESERVED_HEADERS or name.lower().startswith("redrive-"):
+                raise InvalidDocument("headers", f"{name!r} is set by Redrive or by HTTP itself; leave it out")
+            if not value.isascii() or not value.isprintable():
+                raise InvalidDocument("headers", f"the value of {name!r} must be printable ASCII")
+
+    @property
+    def host(self) -> str:
+        """Host and port: what an outage usually takes away as a whole."""
+        return urlsplit(self.url).netloc
+
+
+Target: TypeAlias = NodeTarget | WorkerTarget | WebhookTarget
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFacts:
+    """An error as the client saw it.
+
+    Attributes:
+        type: Class name, with its module.
+        message: What it says.
+        stack: The traceback as text, limited by the sender.
+    """
+
+    __pydantic_config__: ClassVar = _FORBID
+    type: str
+    message: str = ""
+    stack: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteRequest:
+    """What a node is asked to run.
+
+    Attributes:
+        task: Id of the task, which is also its idempotency key.
+        generation: 1 for the report, one more for each replay.
+        attempt: Number within the generation, from 1.
+        scene: Name of the scene.
+        executor: Name of the function to run.
+        args: Positional arguments.
+        kwargs: Named arguments.
+        deadline: When the attempt must have ended.
+        max_attempts: The most attempts of this generation.
+        last_error: How the attempt before, or the original call, failed.
+    """
+
+    task: str
+    generation: int
+    attempt: int
+    scene: str
+    executor: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    deadline: datetime | None = None
+    max_attempts: int | None = None
+    last_error: ErrorFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteAnswer:
+    """How a node says that an attempt ended.
+
+    Attributes:
+        status: `succeeded`, `failed`, or `stop`: failed, and must not be retried.
+        result: What the function returned, as JSON.
+        error: What it raised.
+        retry_after_seconds: The shortest wait before the next attempt, in seconds.
+    """
+
+    status: Literal["succeeded", "failed", "stop"]
+    result: Any = None
+    error: ErrorFacts | None = None
+    retry_after_seconds: float | None = None
+
+
+def check_url(url: str, path: str) -> None:
+    """Refuse what is not an absolute HTTP URL.
+
+    Args:
+        url: The URL.
+        path: Its name in messages.
+
+    Raises:
+        InvalidDocument: The URL cannot be called.
+    """
+    expected = "expected an absolute http or https URL such as 'https://example.com/hook'"
+    if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
+        raise InvalidDocument(path, f"{expected} of at most 2000 printable ASCII characters")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        if parts.hostname and ":" in parts.hostname:
+            ipaddress.ip_address(parts.hostname)
+    except ValueError as error:
+        raise InvalidDocument(path, f"{expected}, got {url!r}: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidDocument(path, f"{expected}, got {url!r}")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidDocument(path, "expected a URL without user information; put credentials into `headers`")

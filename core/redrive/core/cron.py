@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from redrive.core.documents import did_you_mean
 from redrive.core.errors import InvalidPolicy
 
-_SEARCH_YEARS = 8  # the longest gap of a valid expression: 29 February around a century that is no leap year
+_SEARCH_YEARS: Final = 8  # the longest gap of a valid expression: 29 February around a century that is no leap year
 
 
 def check_timezone(name: str) -> None:
@@ -114,7 +115,7 @@ def _problem(expression: str) -> str | None:
     try:
         walk = croniter(
             expression,
-            datetime(2024, 1, 1),
+            datetime(2024, 1, 1),  # noqa: DTZ001 - croniter walks over local times
             ret_type=datetime,
             max_years_between_matches=_SEARCH_YEARS,
         )

@@ -87,7 +87,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    return f"{path}.{name}" if path and name else path or name
 
 
 def _shown(value: object) -> str:
@@ -173,7 +173,7 @@ def _decode_mapping(kind: Any, value: object, path: str) -> dict[str, object]:
 def _decode_union(kinds: Sequence[Any], value: object, path: str) -> object:
     if value is None and type(None) in kinds:
         return None
-    tagged = {_tag(kind): kind for kind in kinds if dataclasses.is_dataclass(kind)}
+    tagged = {_tag(cast("type", kind)): kind for kind in kinds if dataclasses.is_dataclass(kind)}
     if tagged and isinstance(value, Mapping):
         document = cast("Mapping[str, object]", value)
         require("kind" in document, _join(path, "kind"), f"is missing; expected {_either(sorted(tagged))}")

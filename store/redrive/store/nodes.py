@@ -1,0 +1,134 @@
+"""Queries on nodes: the client processes that take attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from redrive.core.wire import NODE_LEASE_SECONDS
+from redrive.store.tables import Node
+
+NODES_CHANNEL = "redrive_nodes"
+"""Notified when a node becomes live, so that what is parked for its group can go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveNode:
+    """A node that may be sent an attempt."""
+
+    id: str
+    url: str
+    executors: tuple[str, ...]
+
+
+async def register(session: AsyncSession, node: Mapping[str, Any]) -> None:
+    """Write a node as live, whether it is new or comes back.
+
+    Args:
+        session: A transaction.
+        node: The columns `id`, `namespace`, `group`, `url`, `labels`, `version`, `executors` and `capacity`.
+    """
+    fresh = {**node, "status": "live", "in_flight": 0, "last_heartbeat_at": func.now()}
+    statement = upsert(Node).values(**fresh, registered_at=func.now())
+    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=fresh))
+    await _notify(session, node["namespace"], node["group"])
+
+
+async def heartbeat(session: AsyncSession, namespace: str, node_id: str, in_flight: int) -> str | None:
+    """Prolong a node's lease.
+
+    Returns:
+        The node's status; None when it is not known, so that it must register again.
+    """
+    statement = text(
+        """
+        WITH before AS (
+            SELECT id, last_heartbeat_at < now() - make_interval(secs => :lease) AS lapsed
+            FROM nodes WHERE id = :id AND namespace = :namespace FOR UPDATE
+        )
+        UPDATE nodes SET last_heartbeat_at = now(), in_flight = :in_flight
+        FROM before WHERE nodes.id = before.id
+        RETURNING nodes.status, nodes."group", before.lapsed
+        """
+    )
+    values = {"id": node_id, "namespace": namespace, "in_flight": in_flight, "lease": NODE_LEASE_SECONDS}
+    row = (await session.execute(statement, values)).one_or_none()
+    if row is None:
+        return None
+    if row.lapsed and row.status == "live":
+        await _notify(session, namespace, row.group)
+    return str(row.status)
+
+
+async def drain(session: AsyncSession, namespace: str, node_id: str) -> bool:
+    """Send a node no further attempts; tell whether it is known."""
+    statement = (
+        update(Node)
+        .where(col(Node.id) == node_id, col(Node.namespace) == namespace)
+        .values(status="draining")
+        .returning(col(Node.id))
+    )
+    return (await session.scalars(statement)).first() is not None
+
+
+async def remove(session: AsyncSession, namespace: str, node_id: str) -> bool:
+    """Forget a node; tell whether it was known."""
+    statement = delete(Node).where(col(Node.id) == node_id, col(Node.namespace) == namespace).returning(col(Node.id))
+    return (await session.scalars(statement)).first() is not None
+
+
+async def find(session: AsyncSession, namespace: str, node_id: str) -> Node | None:
+    """Find a node by its id."""
+    statement = select(Node).where(col(Node.id) == node_id, col(Node.namespace) == namespace)
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def list_nodes(session: AsyncSession, namespace: str, group: str | None = None) -> list[Node]:
+    """List the nodes of a namespace, or of one group, the longest registered first."""
+    statement = select(Node).where(col(Node.namespace) == namespace)
+    if group is not None:
+        statement = statement.where(col(Node.group) == group)
+    return list(
+        (await session.scalars(statement.order_by(col(Node.group), col(Node.registered_at), col(Node.id)))).all()
+    )
+
+
+async def list_live(session: AsyncSession, namespace: str, group: str) -> list[LiveNode]:
+    """List the nodes of a group that may be sent an attempt now, the longest registered first."""
+    statement = text(
+        """
+        SELECT id, url, executors FROM nodes
+        WHERE namespace = :namespace AND "group" = :group AND status = 'live'
+            AND last_heartbeat_at > now() - make_interval(secs => :lease)
+        ORDER BY registered_at, id
+        """
+    )
+    values = {"namespace": namespace, "group": group, "lease": NODE_LEASE_SECONDS}
+    rows = await session.execute(statement, values)
+    return [LiveNode(row.id, row.url, tuple(row.executors)) for row in rows]
+
+
+async def signing_secrets(session: AsyncSession, namespace: str, group: str) -> list[str]:
+    """Load the secrets by which requests to a group's nodes are signed, the preferred one first."""
+    statement = text("SELECT signing_secrets FROM groups WHERE namespace = :namespace AND name = :group")
+    secrets: list[str] | None = await session.scalar(statement, {"namespace": namespace, "group": group})
+    return secrets or []
+
+
+async def forget_lost(session: AsyncSession, days: float) -> Sequence[str]:
+    """Delete nodes that have not been heard of for `days` days; return their ids."""
+    limit = func.now() - func.make_interval(0, 0, 0, days)
+    statement = delete(Node).where(col(Node.last_heartbeat_at) < limit).returning(col(Node.id))
+    return (await session.scalars(statement)).all()
+
+
+async def _notify(session: AsyncSession, namespace: str, group: str) -> None:
+    await session.execute(
+        text("SELECT pg_notify(:channel, :group)"), {"channel": NODES_CHANNEL, "group": f"{namespace}/{group}"}
+    )

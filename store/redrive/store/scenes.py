@@ -1,0 +1,232 @@
+"""Queries on namespaces, groups and scenes: what owns policies.
+
+The effective policy of a task is `defaults ← namespace ← group ← scene ← task`, each layer giving only the parts that
+it changes (`redrive.core.policy.merge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, insert, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from redrive.core.policy import Policy, merge, parse, render
+from redrive.core.signature import new_secret
+from redrive.store.tables import Group, Namespace, Scene, ScenePolicy
+
+DEFAULT_NAMESPACE = "default"
+DEFAULTS: Mapping[str, Any] = render(Policy())
+
+
+@dataclass(frozen=True, slots=True)
+class SceneConfiguration:
+    """What a report or a dispatch needs to know of a scene.
+
+    Attributes:
+        version: Version of the scene's policy.
+        layers: The policy documents of namespace, group and scene, the outermost first.
+        group_enabled: Whether the group takes reports.
+        scene_enabled: Whether the scene takes reports.
+    """
+
+    version: int
+    layers: tuple[Mapping[str, Any], ...]
+    group_enabled: bool = True
+    scene_enabled: bool = True
+
+    def effective(self, override: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Merge the layers, and what a task overrides, over the defaults.
+
+        Args:
+            override: The task's own parts of the policy.
+
+        Returns:
+            The whole document.
+
+        Raises:
+            InvalidDocument: The merged document is not a policy.
+        """
+        merged: Mapping[str, Any] = DEFAULTS
+        for layer in (*self.layers, override or {}):
+            merged = merge(merged, layer)
+        return render(parse(merged))
+
+
+async def find_namespace(session: AsyncSession, name: str) -> Namespace | None:
+    """Find a namespace by its name."""
+    return (await session.scalars(select(Namespace).where(col(Namespace.name) == name))).one_or_none()
+
+
+async def list_namespaces(session: AsyncSession) -> list[Namespace]:
+    """List all namespaces by name."""
+    return list((await session.scalars(select(Namespace).order_by(col(Namespace.name)))).all())
+
+
+async def create_namespace(session: AsyncSession, name: str, description: str = "") -> bool:
+    """Create a namespace unless it exists; tell whether it was created."""
+    statement = upsert(Namespace).values(name=name, description=description).on_conflict_do_nothing()
+    return (await session.scalars(statement.returning(col(Namespace.name)))).first() is not None
+
+
+async def list_groups(session: AsyncSession, namespace: str) -> list[Group]:
+    """List the groups of a namespace by name."""
+    statement = select(Group).where(col(Group.namespace) == namespace).order_by(col(Group.name))
+    return list((await session.scalars(statement)).all())
+
+
+async def find_group(session: AsyncSession, namespace: str, name: str) -> Group | None:
+    """Find a group by its name."""
+    statement = select(Group).where(col(Group.namespace) == namespace, col(Group.name) == name)
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def create_group(session: AsyncSession, namespace: str, name: str, description: str = "") -> bool:
+    """Create a group with a signing secret of its own unless it exists; tell whether it was created."""
+    values = {"namespace": namespace, "name": name, "description": description, "signing_secrets": [new_secret()]}
+    statement = upsert(Group).values(**values).on_conflict_do_nothing()
+    return (await session.scalars(statement.returning(col(Group.name)))).first() is not None
+
+
+async def update_group(session: AsyncSession, namespace: str, name: str, changes: Mapping[str, Any]) -> bool:
+    """Change the given columns of a group; tell whether it exists."""
+    where = (col(Group.namespace) == namespace, col(Group.name) == name)
+    statement = update(Group).where(*where).values(**changes).returning(col(Group.name))
+    return (await session.scalars(statement)).first() is not None
+
+
+async def list_scenes(session: AsyncSession, namespace: str, group: str) -> list[Scene]:
+    """List the scenes of a group by name."""
+    where = (col(Scene.namespace) == namespace, col(Scene.group) == group)
+    return list((await session.scalars(select(Scene).where(*where).order_by(col(Scene.name)))).all())
+
+
+async def find_scene(session: AsyncSession, namespace: str, group: str, name: str) -> Scene | None:
+    """Find a scene by its name."""
+    where = (col(Scene.namespace) == namespace, col(Scene.group) == group, col(Scene.name) == name)
+    return (await session.scalars(select(Scene).where(*where))).one_or_none()
+
+
+async def create_scene(
+    session: AsyncSession,
+    namespace: str,
+    group: str,
+    name: str,
+    policy: Mapping[str, Any] | None = None,
+    description: str = "",
+    author: str | None = None,
+) -> bool:
+    """Create a scene with version 1 of its policy unless it exists; tell whether it was created."""
+    values = {"namespace": namespace, "group": group, "name": name, "description": description}
+    statement = upsert(Scene).values(**values).on_conflict_do_nothing()
+    created = (await session.scalars(statement.returning(col(Scene.name)))).first() is not None
+    if created:
+        await _add_version(session, namespace, group, name, 1, policy or {}, author, "")
+    return created
+
+
+async def update_scene(
+    session: AsyncSession, namespace: str, group: str, name: str, changes: Mapping[str, Any]
+) -> bool:
+    """Change the given columns of a scene; tell whether it exists."""
+    where = (col(Scene.namespace) == namespace, col(Scene.group) == group, col(Scene.name) == name)
+    statement = update(Scene).where(*where).values(**changes).returning(col(Scene.name))
+    return (await session.scalars(statement)).first() is not None
+
+
+async def set_policy(
+    session: AsyncSession,
+    namespace: str,
+    group: str,
+    scene: str,
+    policy: Mapping[str, Any],
+    author: str | None = None,
+    note: str = "",
+) -> int | None:
+    """Add the next version of a scene's policy and put it in force.
+
+    Args:
+        session: A transaction.
+        namespace: Its namespace.
+        group: Its group.
+        scene: Its name.
+        policy: The parts that the scene changes.
+        author: Who changed it.
+        note: Why.
+
+    Returns:
+        The new version; None when there is no such scene.
+    """
+    where = (col(Scene.namespace) == namespace, col(Scene.group) == group, col(Scene.name) == scene)
+    statement = update(Scene).where(*where).values(policy_version=Scene.policy_version + 1)
+    version = (await session.scalars(statement.returning(col(Scene.policy_version)))).one_or_none()
+    if version is not None:
+        await _add_version(session, namespace, group, scene, version, policy, author, note)
+    return version
+
+
+async def list_policies(session: AsyncSession, namespace: str, group: str, scene: str) -> list[ScenePolicy]:
+    """List all versions of a scene's policy, the newest first."""
+    where = (
+        col(ScenePolicy.namespace) == namespace,
+        col(ScenePolicy.group) == group,
+        col(ScenePolicy.scene) == scene,
+    )
+    statement = select(ScenePolicy).where(*where).order_by(col(ScenePolicy.version).desc())
+    return list((await session.scalars(statement)).all())
+
+
+async def load_configuration(
+    session: AsyncSession, namespace: str, group: str, scene: str
+) -> SceneConfiguration | None:
+    """Load all layers of a scene's policy; None when namespace, group or scene is unknown."""
+    statement = text(
+        """
+        SELECT scenes.policy_version AS version, namespaces.policy AS of_namespace, groups.policy AS of_group,
+            scene_policies.policy AS of_scene, groups.enabled AS group_enabled, scenes.enabled AS scene_enabled
+        FROM scenes
+        JOIN groups ON groups.namespace = scenes.namespace AND groups.name = scenes."group"
+        JOIN namespaces ON namespaces.name = scenes.namespace
+        JOIN scene_policies ON scene_policies.namespace = scenes.namespace AND scene_policies."group" = scenes."group"
+            AND scene_policies.scene = scenes.name AND scene_policies.version = scenes.policy_version
+        WHERE scenes.namespace = :namespace AND scenes."group" = :group AND scenes.name = :scene
+        """
+    )
+    row = (await session.execute(statement, {"namespace": namespace, "group": group, "scene": scene})).one_or_none()
+    if row is None:
+        return None
+    layers = (row.of_namespace, row.of_group, row.of_scene)
+    return SceneConfiguration(row.version, layers, row.group_enabled, row.scene_enabled)
+
+
+async def count_scenes(session: AsyncSession, namespace: str) -> dict[str, int]:
+    """Count the scenes of each group of a namespace."""
+    statement = select(Scene.group, func.count()).where(col(Scene.namespace) == namespace).group_by(col(Scene.group))
+    return dict((await session.execute(statement)).tuples())
+
+
+async def _add_version(
+    session: AsyncSession,
+    namespace: str,
+    group: str,
+    scene: str,
+    version: int,
+    policy: Mapping[str, Any],
+    author: str | None,
+    note: str,
+) -> None:
+    await session.execute(
+        insert(ScenePolicy).values(
+            namespace=namespace,
+            group=group,
+            scene=scene,
+            version=version,
+            policy=dict(policy),
+            author=author,
+            note=note,
+        )
+    )

@@ -1,0 +1,345 @@
+"""The tables.
+
+States and their shape are guarded by CHECK constraints that are made from `redrive.core.states`, so that code, database
+and diagram cannot drift apart. Payloads are apart from tasks: lists and updates never touch them, and an edited payload
+keeps its original as an earlier revision.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.orm import declared_attr
+from sqlmodel import Field, SQLModel
+
+from redrive.core.states import OPEN, TERMINAL, AttemptStatus, DeadReason, TaskStatus
+
+_NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Table(SQLModel):
+    """Base of all tables; it carries their common metadata."""
+
+    metadata = MetaData(naming_convention=_NAMING)
+
+    @declared_attr.directive
+    @classmethod
+    def __tablename__(cls) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] - SQLModel declares a plain declared_attr
+        """The plural of the class's name, in snake case."""
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        return f"{name[:-1]}ies" if name.endswith("y") and not name.endswith("key") else f"{name}s"
+
+
+def _any_of(column: str, values: Iterable[str]) -> str:
+    listed = ", ".join(f"'{value}'" for value in sorted(values))
+    return f"{column} IN ({listed})"
+
+
+def _instant(*, nullable: bool = False, now: bool = False) -> Any:
+    default = text("now()") if now else None
+    return Column(DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+def _document(default: str | None = "{}", *, nullable: bool = False) -> Any:
+    return Column(JSONB, nullable=nullable, server_default=None if default is None else text(f"'{default}'"))
+
+
+def _text(*, nullable: bool = False, default: str | None = None) -> Any:
+    return Column(Text, nullable=nullable, server_default=None if default is None else text(f"'{default}'"))
+
+
+def _number(default: int, kind: Any = None) -> Any:
+    return Field(default=default, sa_type=kind or Integer, sa_column_kwargs={"server_default": text(str(default))})
+
+
+class Namespace(Table, table=True):
+    """An isolation unit: a tenant or an environment."""
+
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    description: str = Field(default="", sa_column=_text(default=""))
+    policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    auto_create: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class Group(Table, table=True):
+    """One client application."""
+
+    __table_args__ = (ForeignKeyConstraint(["namespace"], ["namespaces.name"]),)
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    description: str = Field(default="", sa_column=_text(default=""))
+    policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    signing_secrets: list[str] = Field(default_factory=list, sa_column=_document("[]"))
+    auto_create: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class Scene(Table, table=True):
+    """One kind of retryable operation. Its policies are in `scene_policies`, one row per version."""
+
+    __table_args__ = (ForeignKeyConstraint(["namespace", "group"], ["groups.namespace", "groups.name"]),)
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    description: str = Field(default="", sa_column=_text(default=""))
+    policy_version: int = _number(1)
+    enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class ScenePolicy(Table, table=True):
+    """One version of a scene's policy. Rows are only added."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["namespace", "group", "scene"], ["scenes.namespace", "scenes.group", "scenes.name"], ondelete="CASCADE"
+        ),
+    )
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    scene: str = Field(sa_column=Column(Text, primary_key=True))
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    author: str | None = Field(default=None, sa_column=_text(nullable=True))
+    note: str = Field(default="", sa_column=_text(default=""))
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class Node(Table, table=True):
+    """A client process that registered and sends heartbeats."""
+
+    __table_args__ = (
+        CheckConstraint("status IN ('live', 'draining')", name="status"),
+        Index("ix_nodes_group", "namespace", "group", "last_heartbeat_at"),
+    )
+
+    id: str = Field(sa_column=Column(Text, primary_key=True))
+    namespace: str = Field(sa_column=_text())
+    group: str = Field(sa_column=_text())
+    url: str = Field(sa_column=_text())
+    status: str = Field(default="live", sa_column=_text(default="live"))
+    labels: dict[str, str] = Field(default_factory=dict, sa_column=_document())
+    version: str | None = Field(default=None, sa_column=_text(nullable=True))
+    executors: list[str] = Field(default_factory=list, sa_column=_document("[]"))
+    capacity: int | None = Field(default=None)
+    in_flight: int = _number(0)
+    registered_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    last_heartbeat_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class Task(Table, table=True):
+    """One failed call that is to be retried: the mirror of its workflow, and before that its only home."""
+
+    __table_args__ = (
+        CheckConstraint(_any_of("status", TaskStatus), name="status"),
+        CheckConstraint(f"dead_reason IS NULL OR {_any_of('dead_reason', DeadReason)}", name="dead_reason"),
+        CheckConstraint("(status = 'dead') = (dead_reason IS NOT NULL)", name="dead_has_reason"),
+        CheckConstraint(f"({_any_of('status', TERMINAL)}) = (finished_at IS NOT NULL)", name="ended_has_instant"),
+        CheckConstraint("attempts >= 0 AND generation >= 1", name="counters"),
+        CheckConstraint("priority BETWEEN 1 AND 5", name="priority"),
+        CheckConstraint("kind IN ('task', 'callback')", name="kind"),
+        # The idempotency key: one row per key and scene, whatever its state.
+        Index(
+            "uq_tasks_idempotency_key",
+            "namespace",
+            "group",
+            "scene",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+        # The starter's queue: as small as the backlog, however many rows have gone through it.
+        Index("ix_tasks_pending", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+        # What is due next, per namespace; also the reconciler's walk.
+        Index("ix_tasks_due", "namespace", "next_attempt_at", "id", postgresql_where=text(_any_of("status", OPEN))),
+        Index("ix_tasks_parked", "namespace", "group", "id", postgresql_where=text("status = 'parked'")),
+        Index("ix_tasks_dead", "namespace", "finished_at", "id", postgresql_where=text("status = 'dead'")),
+        Index(
+            "ix_tasks_dead_fingerprint", "namespace", "fingerprint", "finished_at",
+            postgresql_where=text("status = 'dead'"),
+        ),
+        # Lists, newest first: ids are UUIDv7, so their order is the order of creation.
+        Index("ix_tasks_list", "namespace", "id"),
+        Index("ix_tasks_list_scene", "namespace", "group", "scene", "id"),
+        Index("ix_tasks_list_status", "namespace", "status", "id"),
+        Index("ix_tasks_updated", "namespace", "updated_at", "id"),
+        Index(
+            "ix_tasks_business_key", "namespace", "business_key", "id",
+            postgresql_where=text("business_key IS NOT NULL"),
+        ),
+        Index("ix_tasks_parent", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+    )  # fmt: skip
+
+    id: UUID = Field(primary_key=True)
+    namespace: str = Field(sa_column=_text())
+    group: str = Field(sa_column=_text())
+    scene: str = Field(sa_column=_text())
+    kind: str = Field(default="task", sa_column=_text(default="task"))
+    parent_id: UUID | None = Field(default=None)
+    executor: str | None = Field(default=None, sa_column=_text(nullable=True))
+    status: str = Field(default=TaskStatus.PENDING, sa_column=_text())
+    dead_reason: str | None = Field(default=None, sa_column=_text(nullable=True))
+    why: str = Field(default="", sa_column=_text(default=""))
+    generation: int = _number(1)
+    attempts: int = _number(0)
+    max_attempts: int
+    mirror_version: int = _number(0, BigInteger)
+    priority: int = _number(3)
+    delay_seconds: float | None = Field(default=None)
+    next_attempt_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    deadline: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    claimed_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    idempotency_key: str | None = Field(default=None, sa_column=_text(nullable=True))
+    payload_hash: str = Field(sa_column=_text())
+    payload_revision: int = _number(1)
+    business_key: str | None = Field(default=None, sa_column=_text(nullable=True))
+    duplicates: int = _number(0)
+    target: dict[str, Any] = Field(sa_column=_document(None))
+    policy: dict[str, Any] = Field(sa_column=_document(None))
+    policy_override: dict[str, Any] | None = Field(default=None, sa_column=_document(None, nullable=True))
+    policy_version: int = _number(1)
+    error_type: str | None = Field(default=None, sa_column=_text(nullable=True))
+    error_message: str | None = Field(default=None, sa_column=_text(nullable=True))
+    error_stack: str | None = Field(default=None, sa_column=_text(nullable=True))
+    fingerprint: str | None = Field(default=None, sa_column=_text(nullable=True))
+    trace_context: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=text("'{}'"))
+    )
+    created_at: datetime = Field(sa_column=_instant())
+    started_at: datetime = Field(sa_column=_instant())
+    updated_at: datetime = Field(sa_column=_instant())
+    finished_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class Payload(Table, table=True):
+    """What a target is given. JSON is kept as it came: key order and numbers unchanged."""
+
+    __table_args__ = (ForeignKeyConstraint(["task_id"], ["tasks.id"], ondelete="CASCADE"),)
+
+    task_id: UUID = Field(primary_key=True)
+    revision: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    args: list[Any] = Field(sa_column=Column(JSON, nullable=False))
+    kwargs: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    body: Any = Field(default=None, sa_column=Column(JSON, nullable=True))
+    author: str | None = Field(default=None, sa_column=_text(nullable=True))
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class Attempt(Table, table=True):
+    """One execution of a task by its target."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["task_id"], ["tasks.id"], ondelete="CASCADE"),
+        CheckConstraint(_any_of("status", AttemptStatus), name="status"),
+        CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="ended_has_instant"),
+        CheckConstraint("generation >= 1 AND number >= 1 AND deliveries >= 1", name="counters"),
+        # Statistics read ranges of time in the order of insertion, which is what BRIN is made for.
+        Index("ix_attempts_started_at", "started_at", postgresql_using="brin"),
+    )
+
+    task_id: UUID = Field(primary_key=True)
+    generation: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    namespace: str = Field(sa_column=_text())
+    group: str = Field(sa_column=_text())
+    scene: str = Field(sa_column=_text())
+    status: str = Field(default=AttemptStatus.RUNNING, sa_column=_text())
+    trigger: str = Field(default="timer", sa_column=_text(default="timer"))
+    deliveries: int = _number(1)
+    due_at: datetime = Field(sa_column=_instant())
+    started_at: datetime = Field(sa_column=_instant())
+    finished_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    node_id: str | None = Field(default=None, sa_column=_text(nullable=True))
+    url: str | None = Field(default=None, sa_column=_text(nullable=True))
+    http_status: int | None = Field(default=None)
+    response: str | None = Field(default=None, sa_column=_text(nullable=True))
+    error_type: str | None = Field(default=None, sa_column=_text(nullable=True))
+    error_message: str | None = Field(default=None, sa_column=_text(nullable=True))
+    error_stack: str | None = Field(default=None, sa_column=_text(nullable=True))
+    fingerprint: str | None = Field(default=None, sa_column=_text(nullable=True))
+    retry_after_seconds: float | None = Field(default=None)
+    stop: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    logs: list[dict[str, Any]] = Field(default_factory=list, sa_column=_document("[]"))
+    why: str | None = Field(default=None, sa_column=_text(nullable=True))
+    delay_seconds: float | None = Field(default=None)
+    next_attempt_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class AlertEvent(Table, table=True):
+    """Something that people may want to hear of: an outbox, written in the transaction that it tells about."""
+
+    __table_args__ = (
+        Index("ix_alert_events_pending", "id", postgresql_where=text("delivered_at IS NULL")),
+        CheckConstraint("id > 0", name="id"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    namespace: str = Field(sa_column=_text())
+    group: str | None = Field(default=None, sa_column=_text(nullable=True))
+    scene: str | None = Field(default=None, sa_column=_text(nullable=True))
+    kind: str = Field(sa_column=_text())
+    task_id: UUID | None = Field(default=None)
+    facts: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    delivered_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class ApiKey(Table, table=True):
+    """A key to the API, kept as the SHA-256 of its secret, which has 256 random bits and needs no slow hash."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace"], ["namespaces.name"]),
+        CheckConstraint('namespace IS NOT NULL OR "group" IS NULL', name="scope"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    name: str = Field(sa_column=_text())
+    prefix: str = Field(sa_column=_text())
+    hash: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    namespace: str | None = Field(default=None, sa_column=_text(nullable=True))
+    group: str | None = Field(default=None, sa_column=_text(nullable=True))
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    expires_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    revoked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    last_used_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class Reconciliation(Table, table=True):
+    """One comparison of engine and mirror: how much was looked at and what was repaired."""
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    started_at: datetime = Field(sa_column=_instant())
+    finished_at: datetime = Field(sa_column=_instant())
+    rows_checked: int
+    workflows_checked: int
+    restarted: int
+    cancelled: int
+    closed: int

@@ -1,0 +1,679 @@
+"""Queries on tasks: report, claim, attempt, record, replay.
+
+Each change of a task's status is a compare-and-set: on the states from which `redrive.core.states.TRANSITIONS` allows
+it, on the generation, and, for what a workflow writes, on the mirror's version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import delete, func, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from redrive.core.messages import DispatchCommand, Record
+from redrive.core.states import OPEN, REPLAYABLE, TERMINAL, TaskStatus, sources_of
+from redrive.store.tables import Payload, Task
+
+PENDING_CHANNEL: Final = "redrive_pending"
+"""Notified by every report, so that the starter need not poll fast."""
+
+CLAIM_SECONDS: Final = 30.0
+"""How long a starter, or the waker, may hold a row before another one takes it over."""
+
+_RUNNING_SOURCES: Final = sorted(sources_of(TaskStatus.RUNNING) | {TaskStatus.RUNNING})
+_TERMINAL: Final = sorted(TERMINAL)
+_OPEN: Final = sorted(OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task as it is inserted. JSON columns are given as Python values."""
+
+    id: UUID
+    namespace: str
+    group: str
+    scene: str
+    executor: str | None
+    status: str
+    dead_reason: str | None
+    why: str
+    max_attempts: int
+    priority: int
+    delay_seconds: float | None
+    next_attempt_at: datetime | None
+    deadline: datetime | None
+    idempotency_key: str | None
+    payload_hash: str
+    business_key: str | None
+    target: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    policy_override: Mapping[str, Any] | None
+    policy_version: int
+    error_type: str | None
+    error_message: str | None
+    error_stack: str | None
+    fingerprint: str | None
+    trace_context: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    created_at: datetime
+    finished_at: datetime | None
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    body: Any
+    kind: str = "task"
+    parent_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedTask:
+    """What the idempotency of a report depends on."""
+
+    id: UUID
+    payload_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A pending task that a starter has taken."""
+
+    id: UUID
+    namespace: str
+    group: str
+    scene: str
+    generation: int
+    attempts: int
+    priority: int
+    policy: Mapping[str, Any]
+    policy_version: int
+    started_at: datetime
+    next_attempt_at: datetime
+    deadline: datetime | None
+    delay_seconds: float | None
+    business_key: str | None
+    target: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowKey:
+    """What names the workflow of a task's present generation."""
+
+    namespace: str
+    id: UUID
+    generation: int
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An attempt that is to be sent now, with all that its target is given.
+
+    Attributes:
+        number: Which delivery of the attempt this is; None when the attempt has ended before.
+        args: Positional arguments, as JSON text.
+        kwargs: Named arguments, as JSON text.
+        body: A webhook's own body, as JSON text.
+        scene_version: Version of the scene's policy at this moment.
+    """
+
+    number: int | None
+    group: str
+    scene: str
+    executor: str | None
+    target: Mapping[str, Any]
+    args: str
+    kwargs: str
+    body: str | None
+    idempotency_key: str | None
+    business_key: str | None
+    trace_context: Mapping[str, Any]
+    policy_override: Mapping[str, Any] | None
+    error_type: str | None
+    error_message: str | None
+    scene_version: int
+    signing_secrets: Sequence[str]
+
+
+_INPUT_TYPES: Final = {
+    "id": "uuid", "namespace": "text", "group": "text", "scene": "text", "kind": "text", "parent_id": "uuid",
+    "executor": "text", "status": "text", "dead_reason": "text", "why": "text", "max_attempts": "int",
+    "priority": "int", "delay_seconds": "float8", "next_attempt_at": "timestamptz", "deadline": "timestamptz",
+    "idempotency_key": "text", "payload_hash": "text", "business_key": "text", "target": "jsonb", "policy": "jsonb",
+    "policy_override": "jsonb", "policy_version": "int", "error_type": "text", "error_message": "text",
+    "error_stack": "text", "fingerprint": "text", "trace_context": "jsonb", "metadata": "jsonb",
+    "created_at": "timestamptz", "finished_at": "timestamptz",
+}  # fmt: skip
+_COLUMNS: Final = ", ".join(f'"{name}"' for name in _INPUT_TYPES)
+_DEFINITIONS: Final = ", ".join(f'"{name}" {kind}' for name, kind in _INPUT_TYPES.items())
+
+# One statement for any number of tasks: the rows travel as one JSON parameter, so that a batch of a thousand costs one
+# round trip and no thousand-fold statement text.
+_INSERT: Final = text(
+    f"""
+    WITH input AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(CAST(:rows AS json))
+        AS input({_DEFINITIONS}, args json, kwargs json, body json)
+    ), inserted AS (
+        INSERT INTO tasks ({_COLUMNS}, started_at, updated_at)
+        SELECT {_COLUMNS}, created_at, created_at FROM input
+        ON CONFLICT (namespace, "group", scene, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+        RETURNING id
+    ), stored AS (
+        INSERT INTO payloads (task_id, revision, args, kwargs, body)
+        SELECT id, 1, args, kwargs, body FROM input JOIN inserted USING (id)
+    )
+    SELECT id FROM inserted
+    """  # noqa: S608 - built from this module's constants only
+)
+
+
+async def insert_tasks(session: AsyncSession, tasks: Sequence[NewTask]) -> set[UUID]:
+    """Insert tasks with their payloads, and wake the starters when the transaction commits.
+
+    Args:
+        session: A transaction.
+        tasks: The tasks. Those whose idempotency key is known, or is given twice among them, are left out.
+
+    Returns:
+        The ids that were inserted.
+    """
+    rows = json.dumps([asdict(task) for task in tasks], default=str, ensure_ascii=True, allow_nan=False)
+    inserted = set((await session.execute(_INSERT, {"rows": rows})).scalars())
+    if inserted:
+        await notify_pending(session)
+    return inserted
+
+
+async def notify_pending(session: AsyncSession) -> None:
+    """Wake the starters when the transaction commits."""
+    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": PENDING_CHANNEL})
+
+
+async def find_keyed(
+    session: AsyncSession, namespace: str, keys: Iterable[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], KeyedTask]:
+    """Find the tasks of idempotency keys, and count one duplicate for each key that is found.
+
+    Args:
+        session: A transaction.
+        namespace: Their namespace.
+        keys: Group, scene and key of each.
+
+    Returns:
+        The task of each key that is known.
+    """
+    groups, scenes, values = zip(*keys, strict=True)
+    statement = text(
+        """
+        UPDATE tasks SET duplicates = duplicates + 1
+        FROM unnest(CAST(:groups AS text[]), CAST(:scenes AS text[]), CAST(:keys AS text[])) AS k(g, s, v)
+        WHERE namespace = :namespace AND "group" = k.g AND scene = k.s AND idempotency_key = k.v
+        RETURNING id, "group", scene, idempotency_key, payload_hash
+        """
+    )
+    values_ = {"namespace": namespace, "groups": list(groups), "scenes": list(scenes), "keys": list(values)}
+    rows = (await session.execute(statement, values_)).all()
+    return {(row.group, row.scene, row.idempotency_key): KeyedTask(row.id, row.payload_hash) for row in rows}
+
+
+async def find_task(session: AsyncSession, namespace: str, task_id: UUID, *, lock: bool = False) -> Task | None:
+    """Find a task.
+
+    Args:
+        session: A transaction, when the row is to be locked.
+        namespace: Its namespace.
+        task_id: Its id.
+        lock: Whether to hold the row until the transaction ends.
+    """
+    statement = select(Task).where(col(Task.id) == task_id, col(Task.namespace) == namespace)
+    return (await session.scalars(statement.with_for_update() if lock else statement)).one_or_none()
+
+
+async def find_payload(session: AsyncSession, task: Task) -> Payload:
+    """Load the present payload of a task."""
+    where = (col(Payload.task_id) == task.id, col(Payload.revision) == task.payload_revision)
+    return (await session.scalars(select(Payload).where(*where))).one()
+
+
+async def delete_task(session: AsyncSession, namespace: str, task_id: UUID) -> bool:
+    """Delete an ended task with its payloads and attempts; tell whether it was there and had ended."""
+    where = (col(Task.id) == task_id, col(Task.namespace) == namespace, col(Task.status).in_(TERMINAL))
+    return (await session.scalars(delete(Task).where(*where).returning(col(Task.id)))).first() is not None
+
+
+async def count_by_status(session: AsyncSession, namespace: str) -> dict[str, int]:
+    """Count the tasks of a namespace by status."""
+    statement = select(Task.status, func.count()).where(col(Task.namespace) == namespace).group_by(col(Task.status))
+    return dict((await session.execute(statement)).tuples())
+
+
+# --- The starter ------------------------------------------------------------------------------------------------------
+
+_CLAIM: Final = text(
+    """
+    WITH picked AS MATERIALIZED (
+        SELECT id FROM tasks
+        WHERE status = 'pending' AND (claimed_until IS NULL OR claimed_until < now())
+        ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE tasks SET claimed_until = now() + make_interval(secs => :seconds)
+    FROM picked WHERE tasks.id = picked.id
+    RETURNING tasks.id, namespace, "group", scene, generation, attempts, priority, policy, policy_version, started_at,
+        next_attempt_at, deadline, delay_seconds, business_key, target
+    """
+)
+
+
+async def claim_pending(session: AsyncSession, limit: int) -> list[Claim]:
+    """Take up to `limit` pending tasks, the most urgent first, that no other starter holds."""
+    rows = await session.execute(_CLAIM, {"limit": limit, "seconds": CLAIM_SECONDS})
+    return [Claim(**row) for row in rows.mappings()]
+
+
+async def mark_started(session: AsyncSession, task_ids: Sequence[UUID]) -> None:
+    """Note that workflows run. A workflow that has already overtaken the starter is left as it is."""
+    statement = text(
+        """
+        UPDATE tasks SET status = 'waiting', claimed_until = NULL, updated_at = now()
+        WHERE id = ANY(:ids) AND status = 'pending'
+        """
+    )
+    await session.execute(statement, {"ids": list(task_ids)})
+
+
+async def release_claims(session: AsyncSession, task_ids: Sequence[UUID]) -> None:
+    """Give back tasks whose workflow could not be started."""
+    statement = text("UPDATE tasks SET claimed_until = NULL WHERE id = ANY(:ids) AND status = 'pending'")
+    await session.execute(statement, {"ids": list(task_ids)})
+
+
+async def count_pending(session: AsyncSession) -> int:
+    """Count the tasks whose workflow has not started."""
+    return (await session.scalars(select(func.count()).select_from(Task).where(col(Task.status) == "pending"))).one()
+
+
+# --- Manual operations on a task whose workflow has not started -------------------------------------------------------
+
+
+async def change_unstarted(
+    session: AsyncSession,
+    task: Task,
+    status: TaskStatus,
+    *,
+    next_attempt_at: datetime | None,
+    why: str,
+    now: datetime,
+) -> None:
+    """Change a task in its row, since no workflow owns it yet.
+
+    Args:
+        session: The transaction that locked the row.
+        task: The row.
+        status: Its new status: `pending`, `paused` or `cancelled`.
+        next_attempt_at: When its first attempt is due.
+        why: Who wanted it.
+        now: The clock.
+    """
+    statement = text(
+        """
+        UPDATE tasks SET status = :status, next_attempt_at = :next_attempt_at, why = :why, updated_at = :now,
+            finished_at = CASE WHEN :status = ANY(:terminal) THEN CAST(:now AS timestamptz) END
+        WHERE id = :id
+        """
+    )
+    values = {
+        "id": task.id,
+        "status": status.value,
+        "next_attempt_at": next_attempt_at,
+        "why": why,
+        "now": now,
+        "terminal": _TERMINAL,
+    }
+    await session.execute(statement, values)
+    if status is TaskStatus.PENDING:
+        await notify_pending(session)
+
+
+async def replay(
+    session: AsyncSession,
+    namespace: str,
+    task_id: UUID,
+    generation: int,
+    *,
+    due_at: datetime,
+    policy: Mapping[str, Any],
+    policy_version: int,
+    why: str,
+    now: datetime,
+) -> bool:
+    """Begin the next generation of an ended task.
+
+    Args:
+        session: A transaction.
+        namespace: Its namespace.
+        task_id: Its id.
+        generation: The generation that has ended; another one means that somebody was quicker.
+        due_at: When its first attempt is due.
+        policy: The policy in force.
+        policy_version: Its version.
+        why: Who wanted it.
+        now: The clock: the new generation's time limits are measured from it.
+
+    Returns:
+        Whether this call began it.
+    """
+    statement = text(
+        """
+        UPDATE tasks SET status = 'pending', generation = generation + 1, attempts = 0, mirror_version = 0,
+            dead_reason = NULL, finished_at = NULL, claimed_until = NULL, next_attempt_at = :due_at,
+            delay_seconds = NULL, started_at = :now, updated_at = :now, why = :why,
+            policy = CAST(:policy AS jsonb), policy_version = :policy_version, max_attempts = :max_attempts
+        WHERE id = :id AND namespace = :namespace AND generation = :generation AND status = ANY(:sources)
+        RETURNING id
+        """
+    )
+    values = {
+        "id": task_id,
+        "namespace": namespace,
+        "generation": generation,
+        "due_at": due_at,
+        "now": now,
+        "why": why,
+        "policy": json.dumps(policy),
+        "policy_version": policy_version,
+        "max_attempts": policy["max_attempts"],
+        "sources": sorted(REPLAYABLE),
+    }
+    begun = (await session.execute(statement, values)).first() is not None
+    if begun:
+        await notify_pending(session)
+    return begun
+
+
+# --- One attempt ------------------------------------------------------------------------------------------------------
+
+_START_ATTEMPT: Final = text(
+    """
+    WITH task AS (
+        UPDATE tasks SET status = 'running', attempts = :number, mirror_version = :version, next_attempt_at = NULL,
+            claimed_until = NULL, updated_at = now()
+        WHERE id = :task_id AND generation = :generation AND mirror_version <= :version AND status = ANY(:sources)
+            AND (:has_node OR target ->> 'kind' <> 'node')
+        RETURNING id, namespace, "group", scene, executor, target, payload_revision, idempotency_key, business_key,
+            trace_context, policy_override, error_type, error_message
+    ), attempt AS (
+        INSERT INTO attempts AS known (task_id, generation, number, namespace, "group", scene, status, trigger, due_at,
+            started_at, node_id, url)
+        SELECT id, :generation, :number, namespace, "group", scene, 'running', :trigger,
+            CAST(:due_at AS timestamptz), clock_timestamp(), :node_id, COALESCE(:url, target ->> 'url')
+        FROM task
+        ON CONFLICT (task_id, generation, number) DO UPDATE
+            SET deliveries = known.deliveries + 1, node_id = EXCLUDED.node_id, url = EXCLUDED.url
+            WHERE known.status = 'running'
+        RETURNING deliveries
+    )
+    SELECT attempt.deliveries AS number, task."group", task.scene, executor, target, payloads.args::text AS args,
+        payloads.kwargs::text AS kwargs, payloads.body::text AS body, idempotency_key, business_key, trace_context,
+        policy_override, error_type, error_message, scenes.policy_version AS scene_version, groups.signing_secrets
+    FROM task
+    JOIN payloads ON payloads.task_id = task.id AND payloads.revision = task.payload_revision
+    JOIN groups ON groups.namespace = task.namespace AND groups.name = task."group"
+    JOIN scenes ON scenes.namespace = task.namespace AND scenes."group" = task."group" AND scenes.name = task.scene
+    LEFT JOIN attempt ON true
+    """
+)
+
+
+async def start_attempt(
+    session: AsyncSession, command: DispatchCommand, *, has_node: bool, node_id: str | None, url: str | None
+) -> Delivery | None:
+    """Mark a task as running, write the attempt's row, and load what its target is given: one statement.
+
+    Args:
+        session: Any session; the statement is one transaction.
+        command: Which attempt.
+        has_node: Whether a node lives; without one, an attempt for a node is not started.
+        node_id: The node that is to get it.
+        url: Address of that node.
+
+    Returns:
+        The delivery; None when the task is not in a state to run, or no node lives.
+    """
+    values = {
+        "task_id": UUID(command.task_id),
+        "generation": command.generation,
+        "number": command.number,
+        "version": command.version,
+        "sources": _RUNNING_SOURCES,
+        "has_node": has_node,
+        "trigger": command.trigger,
+        "due_at": command.due_at,
+        "node_id": node_id,
+        "url": url,
+    }
+    row = (await session.execute(_START_ATTEMPT, values)).mappings().one_or_none()
+    return None if row is None else Delivery(**row)
+
+
+async def redirect_attempt(session: AsyncSession, command: DispatchCommand, node_id: str, url: str) -> None:
+    """Note that a running attempt goes to another node, since the one before refused the connection."""
+    statement = text(
+        """
+        UPDATE attempts SET node_id = :node_id, url = :url
+        WHERE task_id = :task_id AND generation = :generation AND number = :number AND status = 'running'
+        """
+    )
+    await session.execute(statement, {**_attempt_key(command), "node_id": node_id, "url": url})
+
+
+async def abandon_attempt(session: AsyncSession, command: DispatchCommand) -> None:
+    """Take back an attempt that reached nobody: its row goes, and the task's counter with it."""
+    statement = text(
+        """
+        WITH gone AS (
+            DELETE FROM attempts
+            WHERE task_id = :task_id AND generation = :generation AND number = :number AND status = 'running'
+            RETURNING task_id
+        )
+        UPDATE tasks SET attempts = :number - 1 FROM gone
+        WHERE tasks.id = gone.task_id AND generation = :generation AND attempts = :number
+        """
+    )
+    await session.execute(statement, _attempt_key(command))
+
+
+# --- The mirror -------------------------------------------------------------------------------------------------------
+
+_RECORD: Final = text(
+    """
+    WITH attempt AS (
+        UPDATE attempts SET why = :why, delay_seconds = :delay_seconds,
+            next_attempt_at = CAST(:next_attempt_at AS timestamptz)
+        WHERE task_id = :task_id AND generation = :generation AND number = :attempt
+        RETURNING status, error_type, error_message, error_stack, fingerprint
+    )
+    UPDATE tasks SET status = :status, attempts = :attempts, mirror_version = :version, why = :why,
+        dead_reason = :dead_reason, delay_seconds = :delay_seconds,
+        next_attempt_at = CAST(:next_attempt_at AS timestamptz), claimed_until = NULL, updated_at = now(),
+        finished_at = CASE WHEN :status = ANY(:terminal) THEN now() END,
+        max_attempts = COALESCE(:max_attempts, max_attempts),
+        policy = COALESCE(CAST(:policy AS jsonb), policy), policy_version = COALESCE(:policy_version, policy_version),
+        error_type = CASE WHEN fact.failed THEN fact.error_type ELSE tasks.error_type END,
+        error_message = CASE WHEN fact.failed THEN fact.error_message ELSE tasks.error_message END,
+        error_stack = CASE WHEN fact.failed THEN fact.error_stack ELSE tasks.error_stack END,
+        fingerprint = CASE WHEN fact.failed THEN fact.fingerprint ELSE tasks.fingerprint END
+    FROM (SELECT true) AS one LEFT JOIN (
+        SELECT status IN ('failed', 'timed_out') AS failed, error_type, error_message, error_stack, fingerprint
+        FROM attempt
+    ) AS fact ON true
+    WHERE id = :task_id AND generation = :generation AND mirror_version <= :version AND tasks.status = ANY(:sources)
+    RETURNING id
+    """
+)
+
+
+async def record(session: AsyncSession, change: Record) -> bool:
+    """Write a workflow's decision into the mirror.
+
+    Writing it twice changes nothing more, and a write that comes late never overwrites a newer one.
+
+    Args:
+        session: Any session; the statement is one transaction.
+        change: The decision.
+
+    Returns:
+        Whether the row was changed.
+    """
+    status = TaskStatus(change.status)
+    sources = sources_of(status) if status in TERMINAL else sources_of(status) | {status}
+    values = {
+        "task_id": UUID(change.task_id),
+        "generation": change.generation,
+        "version": change.version,
+        "status": status.value,
+        "sources": sorted(sources),
+        "terminal": _TERMINAL,
+        "attempts": change.attempts,
+        "attempt": change.attempt,
+        "why": change.why,
+        "dead_reason": change.dead_reason,
+        "delay_seconds": change.delay_seconds,
+        "next_attempt_at": change.next_attempt_at,
+        "max_attempts": change.max_attempts,
+        "policy": None if change.policy is None else json.dumps(change.policy),
+        "policy_version": change.policy_version,
+    }
+    return (await session.execute(_RECORD, values)).first() is not None
+
+
+# --- Parked tasks and the reconciler ----------------------------------------------------------------------------------
+
+
+async def claim_parked(session: AsyncSession, limit: int, lease_seconds: float) -> list[WorkflowKey]:
+    """Take up to `limit` parked tasks whose group has a live node again, so that they can be woken.
+
+    Args:
+        session: Any session.
+        limit: The most tasks.
+        lease_seconds: How long a node counts as live after its last heartbeat.
+    """
+    statement = text(
+        """
+        WITH picked AS MATERIALIZED (
+            SELECT id FROM tasks
+            WHERE status = 'parked' AND (claimed_until IS NULL OR claimed_until < now()) AND target ->> 'kind' = 'node'
+                AND EXISTS (
+                    SELECT FROM nodes WHERE nodes.namespace = tasks.namespace AND nodes."group" = tasks."group"
+                        AND nodes.status = 'live'
+                        AND last_heartbeat_at > now() - make_interval(secs => :lease)
+                )
+            ORDER BY priority, id LIMIT :limit FOR UPDATE SKIP LOCKED
+        )
+        UPDATE tasks SET claimed_until = now() + make_interval(secs => :seconds)
+        FROM picked WHERE tasks.id = picked.id
+        RETURNING tasks.namespace, tasks.id, tasks.generation, tasks.status
+        """
+    )
+    values = {"limit": limit, "lease": lease_seconds, "seconds": CLAIM_SECONDS}
+    return [WorkflowKey(**row) for row in (await session.execute(statement, values)).mappings()]
+
+
+async def list_overdue(session: AsyncSession, grace_seconds: float, limit: int) -> list[WorkflowKey]:
+    """List started tasks that should have moved by now: the first suspects of the reconciler."""
+    statement = text(
+        """
+        SELECT namespace, id, generation, status FROM tasks
+        WHERE status = ANY(:open) AND status <> 'pending' AND NOT (status = 'paused' AND mirror_version = 0)
+            AND updated_at < now() - make_interval(secs => :grace)
+            AND COALESCE(next_attempt_at, updated_at) < now() - make_interval(secs => :grace)
+        ORDER BY next_attempt_at NULLS FIRST LIMIT :limit
+        """
+    )
+    rows = await session.execute(statement, {"open": _OPEN, "grace": grace_seconds, "limit": limit})
+    return [WorkflowKey(**row) for row in rows.mappings()]
+
+
+async def list_open_after(
+    session: AsyncSession, after: UUID | None, grace_seconds: float, limit: int
+) -> list[WorkflowKey]:
+    """List started open tasks in the order of their ids: the reconciler's walk over all of them."""
+    statement = text(
+        """
+        SELECT namespace, id, generation, status FROM tasks
+        WHERE status = ANY(:open) AND status <> 'pending' AND NOT (status = 'paused' AND mirror_version = 0)
+            AND updated_at < now() - make_interval(secs => :grace)
+            AND (CAST(:after AS uuid) IS NULL OR id > :after)
+        ORDER BY id LIMIT :limit
+        """
+    )
+    rows = await session.execute(statement, {"open": _OPEN, "after": after, "grace": grace_seconds, "limit": limit})
+    return [WorkflowKey(**row) for row in rows.mappings()]
+
+
+async def list_generations(session: AsyncSession, task_ids: Sequence[UUID]) -> dict[UUID, WorkflowKey]:
+    """Load generation and status of tasks."""
+    statement = select(Task.namespace, Task.id, Task.generation, Task.status).where(col(Task.id).in_(task_ids))
+    return {row[1]: WorkflowKey(*row) for row in (await session.execute(statement)).all()}
+
+
+async def restart(session: AsyncSession, key: WorkflowKey, why: str) -> bool:
+    """Hand a task whose workflow is lost back to the starter, in the same generation.
+
+    A running attempt whose end nobody will ever report is closed as timed out, so that the ledger has no open end.
+    """
+    statement = text(
+        """
+        WITH lost AS (
+            UPDATE attempts SET status = 'timed_out', finished_at = now(), why = :why,
+                error_type = 'redrive.WorkflowLost', error_message = :why
+            WHERE task_id = :id AND generation = :generation AND status = 'running'
+        )
+        UPDATE tasks SET status = 'pending', mirror_version = 0, claimed_until = NULL, updated_at = now(), why = :why,
+            next_attempt_at = COALESCE(next_attempt_at, now())
+        WHERE id = :id AND generation = :generation AND status = ANY(:sources)
+        RETURNING id
+        """
+    )
+    values = {
+        "id": key.id,
+        "generation": key.generation,
+        "why": why,
+        "sources": sorted(sources_of(TaskStatus.PENDING) & OPEN),
+    }
+    restarted = (await session.execute(statement, values)).first() is not None
+    if restarted:
+        await notify_pending(session)
+    return restarted
+
+
+async def close_cancelled(session: AsyncSession, key: WorkflowKey, why: str) -> bool:
+    """End a task whose workflow was cancelled or terminated from outside."""
+    statement = text(
+        """
+        WITH lost AS (
+            UPDATE attempts SET status = 'cancelled', finished_at = now(), why = :why
+            WHERE task_id = :id AND generation = :generation AND status = 'running'
+        )
+        UPDATE tasks SET status = 'cancelled', next_attempt_at = NULL, claimed_until = NULL, finished_at = now(),
+            updated_at = now(), why = :why
+        WHERE id = :id AND generation = :generation AND status = ANY(:sources)
+        RETURNING id
+        """
+    )
+    values = {
+        "id": key.id,
+        "generation": key.generation,
+        "why": why,
+        "sources": sorted(sources_of(TaskStatus.CANCELLED)),
+    }
+    return (await session.execute(statement, values)).first() is not None
+
+
+def _attempt_key(command: DispatchCommand) -> dict[str, Any]:
+    return {"task_id": UUID(command.task_id), "generation": command.generation, "number": command.number}

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from redrive.cli.stack.cancel import Cancel
 from redrive.cli.stack.errors import DataFolderError, StackError
 from redrive.cli.stack.identity import unprivileged
 from redrive.cli.stack.ports import LOOPBACK, ensure_free, free_port
@@ -110,6 +111,11 @@ class EmbeddedPostgres:
         return None if self._process is None else self._process.pid
 
     @property
+    def returncode(self) -> int | None:
+        """How the last run ended."""
+        return None if self._process is None else self._process.returncode
+
+    @property
     def argv(self) -> tuple[str, ...]:
         """The command line of the server, once it was started."""
         return () if self._process is None else self._process.argv
@@ -123,7 +129,7 @@ class EmbeddedPostgres:
         """Return the address of any database of this server."""
         return f"postgresql://{USER}:{quote(self._password)}@{LOOPBACK}:{self.port}/{database}"
 
-    def start(self, cancel: threading.Event | None = None) -> None:
+    def start(self, cancel: Cancel | None = None) -> None:
         """Start the server and return when it answers and the `redrive` database exists.
 
         Args:
@@ -160,7 +166,7 @@ class EmbeddedPostgres:
         )
         self._process.start()
 
-    def wait_ready(self, cancel: threading.Event | None = None, timeout: float = 60.0) -> None:
+    def wait_ready(self, cancel: Cancel | None = None, timeout: float = 60.0) -> None:
         """Wait until the launched server answers and make the `redrive` database once.
 
         The time is for crash recovery, which may have a gigabyte of log to read.
@@ -180,6 +186,11 @@ class EmbeddedPostgres:
                 (cancel or threading.Event()).wait(0.1)
                 self._process.start()
         self._create_database()
+
+    def request_stop(self) -> None:
+        """Ask the server to stop and return at once."""
+        if self._process is not None:
+            self._process.request_stop()
 
     def stop(self) -> None:
         """Stop the server with a fast shutdown; harmless when it does not run."""

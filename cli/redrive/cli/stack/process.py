@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from redrive.cli.stack.cancel import Cancel
 from redrive.cli.stack.errors import StackError, StartCancelledError
 from redrive.cli.stack.identity import Identity
 
@@ -38,7 +39,7 @@ class ManagedProcess:
     Args:
         name: What the process is called in messages.
         argv: The program and its arguments.
-        log: The file that receives standard output and standard error; appended to.
+        log: The file that receives standard output and standard error, appended to; None for the parent's own.
         env: The environment; the parent's when omitted.
         identity: The account to run as; the parent's when omitted.
         stop_signals: Sent one after the other by `stop`, each followed by a part of the grace period.
@@ -51,7 +52,7 @@ class ManagedProcess:
         name: str,
         argv: Sequence[str],
         *,
-        log: Path,
+        log: Path | None,
         env: Mapping[str, str] | None = None,
         identity: Identity | None = None,
         stop_signals: Sequence[signal.Signals] = (signal.SIGTERM,),
@@ -69,6 +70,7 @@ class ManagedProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_offset = 0
         self._swept = False
+        self._stop_requested = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -102,15 +104,15 @@ class ManagedProcess:
         """
         if self.running:
             return
-        descriptor = _open_log(self.log)
+        descriptor = None if self.log is None else _open_log(self.log)
         try:
-            self._log_offset = os.fstat(descriptor).st_size
+            self._log_offset = 0 if descriptor is None else os.fstat(descriptor).st_size
             # The kernel forgets the parent-death signal when the account changes, so it is armed after that.
             self._process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
                 [*self._identity.prefix, *_pdeathsig_prefix(self._death_signal), *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
-                stderr=subprocess.STDOUT,
+                stderr=None if descriptor is None else subprocess.STDOUT,
                 env=self._env,
                 start_new_session=True,
                 umask=0o077,
@@ -121,10 +123,12 @@ class ManagedProcess:
         except OSError as error:
             raise StackError(f"{self.name} cannot be started: {error}") from error
         finally:
-            os.close(descriptor)
+            if descriptor is not None:
+                os.close(descriptor)
         self._swept = False
+        self._stop_requested = False
 
-    def wait_until(self, ready: Callable[[], bool], *, timeout: float, cancel: threading.Event | None = None) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, timeout: float, cancel: Cancel | None = None) -> None:
         """Wait until `ready()` holds.
 
         Args:
@@ -139,10 +143,10 @@ class ManagedProcess:
         deadline = time.monotonic() + timeout
         cancel = cancel or threading.Event()
         while not ready():
-            if not self.running:
+            if not self.running and not ready():
                 raise StackError(f"{self.name} ended with code {self.returncode} while it started: {self.last_words()}")
             if time.monotonic() > deadline:
-                raise StackError(f"{self.name} was not ready after {timeout:.0f} s; its log is {self.log}")
+                raise StackError(f"{self.name} was not ready after {timeout:.0f} s; see {self._place}")
             if cancel.wait(_POLL_SECONDS):
                 raise StartCancelledError(f"{self.name} was stopped while it started")
 
@@ -159,11 +163,14 @@ class ManagedProcess:
     def request_stop(self) -> None:
         """Send the first stop signal and return at once, so that several processes can stop side by side."""
         self.send(self._stop_signals[0])
+        self._stop_requested = True
 
     def stop(self) -> None:
         """Stop the process, gently at first; it is gone when this returns."""
-        for number in self._stop_signals:
-            self.send(number)
+        for index, number in enumerate(self._stop_signals):
+            # To some programs a second signal means: do not finish what you are doing.
+            if index > 0 or not self._stop_requested:
+                self.send(number)
             if self.wait(self._grace_seconds):
                 break
         self.kill()
@@ -178,6 +185,10 @@ class ManagedProcess:
         # Once the leader is reaped its id may come to belong to somebody else, so the group is signalled once per run.
         self._swept = self.wait(_KILL_SECONDS)
 
+    @property
+    def _place(self) -> str:
+        return "its output above" if self.log is None else f"its log, {self.log}"
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process, if it runs."""
         if self._process is not None and self.running:
@@ -188,10 +199,12 @@ class ManagedProcess:
         lines = self.output().splitlines()
         telling = [line for line in lines if any(word in line for word in ("FATAL", "Error", "error"))]
         chosen = (telling or [line for line in lines if line.strip()])[-1:]
-        return chosen[0].strip() if chosen else f"it wrote nothing to {self.log}"
+        return chosen[0].strip() if chosen else f"see {self._place}"
 
     def output(self) -> str:
         """Return what the current run wrote to its log."""
+        if self.log is None:
+            return ""
         with contextlib.suppress(FileNotFoundError), self.log.open("rb") as file:
             file.seek(self._log_offset)
             return file.read().decode(errors="replace")
@@ -272,7 +285,7 @@ def _pdeathsig_prefix(number: signal.Signals) -> list[str]:
 
 def _open_log(path: Path) -> int:
     """Open a log for appending; a large one from earlier runs is set aside first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
         path.replace(path.with_suffix(".old.log"))
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -9,11 +9,11 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from redrive.cli.stack.cancel import Cancel
 from redrive.cli.stack.errors import StackError
 from redrive.cli.stack.ports import LOOPBACK, ensure_free, free_port
 from redrive.cli.stack.process import ManagedProcess
@@ -102,6 +102,11 @@ class EmbeddedTemporal:
         return None if self._process is None else self._process.pid
 
     @property
+    def returncode(self) -> int | None:
+        """How the last run ended."""
+        return None if self._process is None else self._process.returncode
+
+    @property
     def argv(self) -> tuple[str, ...]:
         """The command line of the server, once it was started."""
         return () if self._process is None else self._process.argv
@@ -111,7 +116,7 @@ class EmbeddedTemporal:
         """Whether the server process runs."""
         return self._process is not None and self._process.running
 
-    def start(self, cancel: threading.Event | None = None) -> None:
+    def start(self, cancel: Cancel | None = None) -> None:
         """Start the server and return when it serves the `default` namespace.
 
         Args:
@@ -145,11 +150,16 @@ class EmbeddedTemporal:
         )
         self._process.start()
 
-    def wait_ready(self, cancel: threading.Event | None = None, timeout: float = 60.0) -> None:
+    def wait_ready(self, cancel: Cancel | None = None, timeout: float = 60.0) -> None:
         """Wait until the launched server serves the `default` namespace."""
         if self._process is None:
             raise StackError("Temporal was not launched")
         self._process.wait_until(self._answers, timeout=timeout, cancel=cancel)
+
+    def request_stop(self) -> None:
+        """Ask the server to stop and return at once."""
+        if self._process is not None:
+            self._process.request_stop()
 
     def stop(self) -> None:
         """Stop the server; harmless when it does not run."""

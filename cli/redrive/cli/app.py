@@ -1,0 +1,28 @@
+"""The `redrive` command line: which commands there are. Each module below imports the server only when it is called."""
+
+import typer
+
+from redrive.cli.dev import dev
+from redrive.cli.failure import Commands
+from redrive.cli.keys import keys
+from redrive.cli.report import report
+from redrive.cli.serve import api, migrate, worker
+from redrive.cli.tasks import tasks
+
+app = typer.Typer(
+    name="redrive",
+    cls=Commands,
+    help="Durable retries: run Redrive, and look after its tasks.",
+    no_args_is_help=True,
+    # A traceback is for a bug, and then the plain one is the most useful.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command(rich_help_panel="Run")(dev)
+app.command(rich_help_panel="Run")(api)
+app.command(rich_help_panel="Run")(worker)
+app.command(rich_help_panel="Run")(migrate)
+app.add_typer(tasks, name="tasks", rich_help_panel="Tasks")
+app.command(rich_help_panel="Tasks")(report)
+app.add_typer(keys, name="keys", rich_help_panel="Administration")

@@ -1,0 +1,143 @@
+"""Shows API documents to people: tables, coloured states, times."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from redrive.cli.documents import as_object
+from redrive.cli.moments import relative
+
+_STYLES = {
+    "pending": "bright_black",
+    "waiting": "cyan",
+    "running": "blue",
+    "paused": "yellow",
+    "parked": "magenta",
+    "succeeded": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "dead": "bold red",
+    "cancelled": "bright_black",
+}
+# Wide enough that a pipe gets whole lines.
+_PIPE_WIDTH = 240
+_DASH = "–"
+
+
+def console() -> Console:
+    """Return the console for standard output."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def state(task: Mapping[str, Any]) -> Text:
+    """Return the state of a task or an attempt in its colour, with the reason of a dead one."""
+    status = str(task.get("status", ""))
+    reason = task.get("dead_reason")
+    return Text(f"{status} ({reason})" if reason else status, style=_STYLES.get(status, ""))
+
+
+def when(value: str | None, now: datetime, *, exact: bool = False) -> str:
+    """Return an instant of the API relative to now, and also as it is when `exact`."""
+    if not value:
+        return _DASH
+    words = relative(datetime.fromisoformat(value), now)
+    return f"{value} ({words})" if exact else words
+
+
+def error_line(error: Mapping[str, Any] | None) -> str:
+    """Return an error as one line."""
+    if not error:
+        return ""
+    return " ".join(": ".join(str(part) for part in (error.get("type"), error.get("message")) if part).split())
+
+
+def task_table(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return tasks as a table, one line each."""
+    table = _table("id", "status", "group", "scene", "attempts", "next attempt", "created", "last error")
+    table.columns[-1].no_wrap = True
+    table.columns[-1].overflow = "ellipsis"
+    for task in tasks:
+        table.add_row(
+            Text(str(task.get("id", ""))),
+            state(task),
+            Text(str(task.get("group", ""))),
+            Text(str(task.get("scene", ""))),
+            Text(_attempts(task)),
+            Text(when(task.get("next_attempt_at"), now)),
+            Text(when(task.get("created_at"), now)),
+            Text(error_line(task.get("last_error"))),
+        )
+    return table
+
+
+def task_details(task: Mapping[str, Any], now: datetime) -> Table:
+    """Return everything about a task, a line for each field; times relative and exact."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in task.items():
+        if value in (None, "", [], {}):
+            continue
+        if name == "status":
+            shown = state(task)
+        elif name == "last_error":
+            error = as_object(value) or {}
+            shown = Text("\n".join(part for part in (error_line(error), error.get("stack")) if part), style="red")
+        elif name.endswith("_at") or name == "deadline":
+            shown = Text(when(str(value), now, exact=True))
+        elif isinstance(value, str | int | float):
+            shown = Text(str(value))
+        else:
+            shown = Text(json.dumps(value, indent=2, ensure_ascii=False))
+        table.add_row(name, shown)
+    return table
+
+
+def attempt_table(attempts: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return attempts as a table, one line each."""
+    table = _table("generation", "attempt", "status", "started", "took", "node", "error", "why the next delay")
+    for attempt in attempts:
+        table.add_row(
+            Text(str(attempt.get("generation", ""))),
+            Text(str(attempt.get("number", ""))),
+            state(attempt),
+            Text(when(attempt.get("started_at"), now)),
+            Text(_took(attempt)),
+            Text(str(attempt.get("node") or _DASH)),
+            Text(error_line(attempt.get("error"))),
+            Text(str(attempt.get("reason") or "")),
+        )
+    return table
+
+
+def key_table(keys: Iterable[Sequence[str]]) -> Table:
+    """Return API keys as a table."""
+    table = _table("id", "name", "key begins with", "namespace", "group", "created", "last used", "state")
+    for key in keys:
+        table.add_row(*(Text(part) for part in key))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, no_wrap=name == "id", overflow="fold")
+    return table
+
+
+def _attempts(task: Mapping[str, Any]) -> str:
+    maximum = task.get("max_attempts")
+    return f"{task.get('attempts', 0)}" + (f"/{maximum}" if maximum is not None else "")
+
+
+def _took(attempt: Mapping[str, Any]) -> str:
+    if not attempt.get("started_at") or not attempt.get("finished_at"):
+        return _DASH
+    taken = datetime.fromisoformat(attempt["finished_at"]) - datetime.fromisoformat(attempt["started_at"])
+    return f"{taken.total_seconds():.3f} s"

@@ -1,0 +1,128 @@
+"""Arbitrary valid values of the core's types."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from redrive.core.decision import Outcome
+from redrive.core.policy import (
+    DELAY_LEVEL_TABLES,
+    MAX_ATTEMPTS,
+    MAX_SECONDS,
+    Backoff,
+    CronBackoff,
+    DecorrelatedJitter,
+    DelayLevelsBackoff,
+    EqualJitter,
+    ExponentialBackoff,
+    FixedBackoff,
+    FullJitter,
+    Jitter,
+    LinearBackoff,
+    NoJitter,
+    Policy,
+    ProportionalJitter,
+    RandomBackoff,
+    RetryAfterRule,
+    Rule,
+)
+from redrive.core.states import AttemptStatus
+
+seconds = st.floats(0, MAX_SECONDS)
+positive_seconds = st.floats(0, MAX_SECONDS, exclude_min=True)
+seeds = st.integers(0, 2**32)
+_CENTURY = timedelta(days=36_525) // timedelta(microseconds=1)
+instants = st.integers(0, _CENTURY).map(lambda since: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=since))
+numbers = st.one_of(st.integers(1, 60), st.sampled_from([10_000, MAX_ATTEMPTS]))
+
+proportional = st.builds(ProportionalJitter, ratio=st.floats(0, 1, exclude_min=True))
+jitters: st.SearchStrategy[Jitter] = st.one_of(
+    st.just(NoJitter()), st.just(FullJitter()), st.just(EqualJitter()), proportional
+)
+growing_jitters: st.SearchStrategy[Jitter] = st.one_of(jitters, st.just(DecorrelatedJitter()))
+cron_jitters: st.SearchStrategy[Jitter] = st.one_of(st.just(NoJitter()), proportional)
+
+
+@st.composite
+def linear_backoffs(draw: st.DrawFn) -> LinearBackoff:
+    low, high = sorted([draw(seconds), draw(seconds)])
+    return LinearBackoff(
+        initial_seconds=low, increment_seconds=draw(seconds), max_seconds=high, jitter=draw(growing_jitters)
+    )
+
+
+@st.composite
+def exponential_backoffs(draw: st.DrawFn) -> ExponentialBackoff:
+    low, high = sorted([draw(seconds), draw(seconds)])
+    multiplier = draw(st.one_of(st.floats(1, 1000), st.integers(1, 1000)))
+    return ExponentialBackoff(
+        initial_seconds=low, multiplier=multiplier, max_seconds=high, jitter=draw(growing_jitters)
+    )
+
+
+@st.composite
+def random_backoffs(draw: st.DrawFn) -> RandomBackoff:
+    low, high = sorted([draw(seconds), draw(seconds)])
+    return RandomBackoff(min_seconds=low, max_seconds=high, jitter=draw(jitters))
+
+
+fixed_backoffs = st.builds(FixedBackoff, delay_seconds=seconds, jitter=jitters)
+level_backoffs = st.builds(
+    DelayLevelsBackoff,
+    levels=st.one_of(
+        st.lists(seconds, min_size=1, max_size=20).map(tuple), st.sampled_from(sorted(DELAY_LEVEL_TABLES))
+    ),
+    jitter=jitters,
+)
+cron_backoffs = st.builds(
+    CronBackoff,
+    expression=st.sampled_from(["*/5 * * * *", "0 3 * * 1-5", "30 2 * * *", "15,45 * * * * 30", "0 0 29 2 *"]),
+    timezone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]),
+    jitter=cron_jitters,
+)
+backoffs: st.SearchStrategy[Backoff] = st.one_of(
+    fixed_backoffs, linear_backoffs(), exponential_backoffs(), level_backoffs, random_backoffs(), cron_backoffs
+)
+
+error_names = st.from_regex(r"([a-z_]{1,8}\.){0,2}[A-Z][A-Za-z]{0,12}", fullmatch=True)
+statuses = st.integers(100, 599)
+status_conditions = st.one_of(statuses, st.sampled_from(["1xx", "2xx", "3xx", "4xx", "5xx"]))
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rule:
+    error = draw(st.none() | error_names | error_names.map(lambda name: f"{name[:-1]}*"))
+    status = st.one_of(status_conditions, st.lists(status_conditions, min_size=1, max_size=4).map(tuple))
+    return Rule(
+        action=draw(st.sampled_from(["retry", "dead", "succeed"])),
+        error=error,
+        http_status=draw(status if error is None else st.none() | status),
+    )
+
+
+policies = st.builds(
+    Policy,
+    backoff=backoffs,
+    max_attempts=st.integers(1, MAX_ATTEMPTS),
+    max_elapsed_seconds=st.none() | positive_seconds,
+    attempt_timeout_seconds=st.floats(0, 86_400, exclude_min=True),
+    classification=st.lists(rules(), max_size=5).map(tuple),
+    retry_after=st.builds(RetryAfterRule, honour=st.booleans(), max_seconds=seconds),
+    block=st.sampled_from(["discard", "overlay", "concurrent", "enqueue"]),
+    route=st.sampled_from(["round_robin", "random", "consistent_hash", "least_recently_used", "first", "last"]),
+)
+
+outcomes = st.builds(
+    Outcome,
+    status=st.sampled_from([AttemptStatus.SUCCEEDED, AttemptStatus.FAILED, AttemptStatus.TIMED_OUT]),
+    error_type=st.none() | error_names,
+    http_status=st.none() | statuses,
+    retry_after_seconds=st.none() | st.floats(),
+    stop=st.booleans(),
+)
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda children: st.lists(children, max_size=5) | st.dictionaries(st.text(max_size=12), children, max_size=5),
+    max_leaves=20,
+)

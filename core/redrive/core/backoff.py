@@ -6,7 +6,6 @@ last. Delays are measured from the end of the failed attempt.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -66,8 +65,8 @@ def next_delay(
         case DecorrelatedJitter():
             first, longest = _decorrelated_bounds(backoff)
             drawn = decorrelated(first, longest, previous_seconds, random)
-            why = f"decorrelated jitter between {_s(first)} and three times the previous delay, at most {_s(longest)}"
-            return Delay(drawn, base, f"{why}: {_s(drawn)}")
+            bounds = f"between {in_seconds(first)} and three times the previous delay, at most {in_seconds(longest)}"
+            return Delay(drawn, base, f"decorrelated jitter {bounds}: {in_seconds(drawn)}")
         case FullJitter() | EqualJitter() | ProportionalJitter() as jitter:
             seconds = spread(jitter, base, random)
             cap = cap_seconds(backoff)
@@ -75,7 +74,7 @@ def next_delay(
                 seconds = max(seconds, 2 * base - seconds)  # mirror what would be early: only later is allowed
             elif cap is not None:
                 seconds = min(seconds, cap)
-            why = f"{_describe(backoff, number, base)}, {jitter.kind} jitter: {_s(seconds)}"
+            why = f"{_describe(backoff, number, base)}, {jitter.kind} jitter: {in_seconds(seconds)}"
             return Delay(seconds, base, why)
         case _ as never:
             assert_never(never)
@@ -105,7 +104,8 @@ def base_seconds(backoff: Backoff, number: int, now: datetime, random: Random) -
             levels = backoff.seconds
             return levels[min(step, len(levels) - 1)]
         case RandomBackoff():
-            return random.uniform(backoff.min_seconds, backoff.max_seconds)
+            # uniform(a, b) computes a + (b − a) × u, whose rounding can end just above b.
+            return min(backoff.max_seconds, random.uniform(backoff.min_seconds, backoff.max_seconds))
         case CronBackoff():
             return (next_time(backoff.expression, backoff.timezone, now) - now).total_seconds()
         case _ as never:
@@ -159,11 +159,11 @@ def decorrelated(first: float, cap: float, previous: float | None, random: Rando
 def _exponential(backoff: ExponentialBackoff, step: int) -> float:
     if backoff.initial_seconds == 0:
         return 0.0
-    # In logarithms first: 2.0 ** 10_000 does not fit a float.
-    growth = step * math.log(backoff.multiplier)
-    if growth >= math.log(backoff.max_seconds / backoff.initial_seconds):
+    try:
+        growth = float(backoff.multiplier) ** step  # as a float: an int would grow to millions of digits
+    except OverflowError:
         return backoff.max_seconds
-    return min(backoff.max_seconds, backoff.initial_seconds * backoff.multiplier**step)
+    return min(backoff.max_seconds, backoff.initial_seconds * growth)
 
 
 def _decorrelated_bounds(backoff: Backoff) -> tuple[float, float]:
@@ -175,20 +175,21 @@ def _decorrelated_bounds(backoff: Backoff) -> tuple[float, float]:
 def _describe(backoff: Backoff, number: int, base: float) -> str:
     match backoff:
         case FixedBackoff():
-            return f"fixed {_s(base)}"
+            return f"fixed {in_seconds(base)}"
         case LinearBackoff():
-            formula = f"{_s(backoff.initial_seconds)} + {_s(backoff.increment_seconds)} × {number - 1}"
-            return f"linear {formula} = {_s(base)}{_capped(base, backoff.max_seconds)}"
+            formula = f"{in_seconds(backoff.initial_seconds)} + {in_seconds(backoff.increment_seconds)} × {number - 1}"
+            return f"linear {formula} = {in_seconds(base)}{_capped(base, backoff.max_seconds)}"
         case ExponentialBackoff():
-            formula = f"{_s(backoff.initial_seconds)} × {backoff.multiplier:g}^{number - 1}"
-            return f"exponential {formula} = {_s(base)}{_capped(base, backoff.max_seconds)}"
+            formula = f"{in_seconds(backoff.initial_seconds)} × {backoff.multiplier:g}^{number - 1}"
+            return f"exponential {formula} = {in_seconds(base)}{_capped(base, backoff.max_seconds)}"
         case DelayLevelsBackoff():
             table = f" of {backoff.levels}" if isinstance(backoff.levels, str) else ""
-            return f"delay level {min(number, len(backoff.seconds))}{table}: {_s(base)}"
+            return f"delay level {min(number, len(backoff.seconds))}{table}: {in_seconds(base)}"
         case RandomBackoff():
-            return f"random between {_s(backoff.min_seconds)} and {_s(backoff.max_seconds)}: {_s(base)}"
+            bounds = f"{in_seconds(backoff.min_seconds)} and {in_seconds(backoff.max_seconds)}"
+            return f"random between {bounds}: {in_seconds(base)}"
         case CronBackoff():
-            return f"cron '{backoff.expression}' in {backoff.timezone}: {_s(base)}"
+            return f"cron '{backoff.expression}' in {backoff.timezone}: {in_seconds(base)}"
         case _ as never:
             assert_never(never)
 
@@ -197,5 +198,6 @@ def _capped(base: float, cap: float) -> str:
     return " (the cap)" if base >= cap else ""
 
 
-def _s(seconds: float) -> str:
+def in_seconds(seconds: float) -> str:
+    """Write a duration for a person: to the millisecond, without trailing zeros, never as 1e+06."""
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + " s"

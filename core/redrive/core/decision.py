@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Literal, TypeAlias
 
-from redrive.core.backoff import next_delay
+from redrive.core.backoff import in_seconds, next_delay
 from redrive.core.policy import Action, NoJitter, Policy, Rule
 from redrive.core.states import AttemptStatus, DeadReason
 
@@ -164,12 +164,13 @@ def plan(
             # when it wants to be asked, and earlier would be rude.
             spread = 0.0 if isinstance(policy.backoff.jitter, NoJitter) else random.uniform(0, _RETRY_AFTER_SPREAD)
             seconds = asked * (1 + spread)
-            bound = f" (bounded by {policy.retry_after.max_seconds:g} s)" if asked < retry_after_seconds else ""
-            why = f"{why}; the target's Retry-After of {retry_after_seconds:g} s{bound} raised it to {seconds:.3f} s"
+            bound = f" (bounded by {in_seconds(policy.retry_after.max_seconds)})" if asked < retry_after_seconds else ""
+            wish = f"the target's Retry-After of {in_seconds(retry_after_seconds)}{bound}"
+            why = f"{why}; {wish} raised it to {in_seconds(seconds)}"
     due_at = now + timedelta(seconds=seconds)
     end = clock.ends_at(policy)
     if end is not None and due_at > end:
-        limit = "deadline" if end == clock.deadline else f"limit of {policy.max_elapsed_seconds:g} s"
+        limit = "deadline" if end == clock.deadline else f"limit of {in_seconds(policy.max_elapsed_seconds or 0)}"
         late = f"attempt {number} would be due at {due_at.isoformat()}, after the {limit} at {end.isoformat()}"
         return Die(DeadReason.EXPIRED, late)
     return Retry(due_at, seconds, delay.base_seconds, why)

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from redrive.cli.failure import CommandError
@@ -106,23 +105,24 @@ def _handle_signals(stack: DevelopmentStack, stopping: SignalFlag) -> None:
         signal.signal(number, stop)
 
 
-def _banner(stack: DevelopmentStack, seconds: float) -> Table:
+def _banner(stack: DevelopmentStack, seconds: float) -> Text:
     state: StackState = stack.state
-    table = Table.grid(padding=(0, 2))
-    table.add_row()
-    table.add_row(Text("Redrive", style="bold green"), Text(f"is ready after {seconds:.1f} s", style="green"))
-    table.add_row("Console and API", Text(state.api_url, style="bold cyan"))
-    table.add_row("API docs", Text(state.docs_url, style="cyan"))
-    table.add_row("Temporal", Text(state.temporal_address))
-    if state.temporal_ui_url:
-        table.add_row("Temporal UI", Text(state.temporal_ui_url, style="cyan"))
-    table.add_row("PostgreSQL", Text(stack.shown_database_url))
-    if stack.password_file:
-        table.add_row("  its password", Text(str(stack.password_file)))
-    table.add_row("Data and logs", Text(state.data_dir))
-    table.add_row()
-    table.add_row(Text("Ctrl-C stops everything.", style="dim"))
-    return table
+    lines = [
+        ("Console and API", state.api_url, "bold cyan"),
+        ("API docs", state.docs_url, "cyan"),
+        ("Temporal", state.temporal_address, ""),
+        ("Temporal UI", state.temporal_ui_url, "cyan"),
+        ("PostgreSQL", stack.shown_database_url, ""),
+        ("  its password", stack.password_file, ""),
+        ("Data and logs", state.data_dir, ""),
+    ]
+    return Text.assemble(
+        "\n",
+        ("Redrive", "bold green"),
+        (f" is ready after {seconds:.1f} s\n", "green"),
+        *(part for name, value, style in lines if value for part in (f"{name:<17}", (f"{value}", style), "\n")),
+        ("Ctrl-C stops everything.\n", "dim"),
+    )
 
 
 def _say(console: Console, line: str) -> None:

@@ -265,21 +265,19 @@ class EmbeddedPostgres:
             )
 
     def _clear_stale_lock(self) -> None:
-        """Stop a server that was left behind on this cluster, and remove a lock whose process id was reused.
+        """Stop a server that was left behind on this cluster, and remove the lock of one that is gone.
 
-        PostgreSQL clears the lock of a dead process itself, but takes any live process of the same account for its
-        predecessor, and then refuses to start.
+        PostgreSQL takes any process with the recorded id for its predecessor and then refuses to start: also one that
+        got the id later, and one that is dead but was never reaped, as in a container whose first process does not
+        reap. A second server on the data is still impossible, the shared memory is guarded separately.
         """
         lock = self._cluster / "postmaster.pid"
-        with contextlib.suppress(FileNotFoundError, ValueError):
+        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
             pid = int(lock.read_text().splitlines()[0])
             line = command_line(pid)
-            if line is None:
-                return
-            if f"-D {self._cluster} " in line:
+            if line is not None and f"-D {self._cluster} " in line:
                 stop_orphan(pid, line.split(" "), stop_signals=STOP_SIGNALS)
-            else:
-                lock.unlink()
+            lock.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         import psycopg  # noqa: PLC0415 - the command line must start without the server extra

@@ -1,0 +1,247 @@
+"""What is reported: the task as a document, and what becomes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import traceback
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
+
+from redrive.core.documents import did_you_mean, encode
+from redrive.core.policy import Policy
+from redrive.core.wire import MAX_TASK_BYTES, NodeTarget, WebhookTarget, WorkerTarget
+from redrive.sdk.errors import Unserialisable, UsageError
+from redrive.sdk.serialisation import dump
+
+REPORT_ID: Final = "redrive.report_id"
+"""Key in a task's metadata that names the report itself: the same report sent twice carries the same id."""
+
+MAX_STACK: Final = 16_000
+MAX_MESSAGE: Final = 2_000
+
+Seconds: TypeAlias = float | timedelta
+"""A duration: seconds, or a timedelta."""
+
+Executor: TypeAlias = Any
+"""The name of an executor, or a function that was decorated with `executor` or `retryable`."""
+
+
+class ReportOptions(TypedDict, total=False):
+    """The parts of a `Report` besides its scene, for `Redrive.report(scene, **options)`."""
+
+    executor: Executor
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    body: Any
+    target: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any]
+    group: str | None
+    idempotency_key: str | None
+    business_key: str | None
+    delay: Seconds | None
+    deadline: datetime | None
+    priority: int | None
+    policy: Policy | Mapping[str, Any] | None
+    error: BaseException | Mapping[str, Any] | None
+    metadata: Mapping[str, Any]
+    trace_context: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One failed call that is to be retried.
+
+    Attributes:
+        scene: The kind of operation; owns the policy.
+        executor: Which function re-runs the call: its name, or the decorated function.
+        args: Positional arguments, as values; they are serialised by the executor's annotations when it is given as a
+            function.
+        kwargs: Named arguments, as values.
+        body: A webhook's body, any JSON; None sends the named arguments.
+        target: Where attempts go; to a node of the group unless said otherwise.
+        group: The group that runs the attempts; None for the client's own.
+        idempotency_key: Reports with one key make one task while it lives; None for a key of this report alone.
+        business_key: What people search for, such as an order number.
+        delay: Wait before the first attempt, in seconds; None leaves it to the policy.
+        deadline: When the task is worthless.
+        priority: 1 (first) to 5 (last).
+        policy: Parts of the scene's policy to override.
+        error: Why the call failed.
+        metadata: Anything that is to be shown with the task.
+        trace_context: W3C trace context; taken from OpenTelemetry's current span when left out and installed.
+
+    Example:
+        ```python
+        orders = ["o-1", "o-2"]
+        client.report_many([Report(scene="charge-card", executor="orders.charge", args=[order]) for order in orders])
+        ```
+    """
+
+    scene: str
+    executor: Executor = None
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    body: Any = None
+    target: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] = field(default_factory=NodeTarget)
+    group: str | None = None
+    idempotency_key: str | None = None
+    business_key: str | None = None
+    delay: Seconds | None = None
+    deadline: datetime | None = None
+    priority: int | None = None
+    policy: Policy | Mapping[str, Any] | None = None
+    error: BaseException | Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    trace_context: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a report.
+
+    Attributes:
+        status: `accepted`: on the server's disk. `duplicate`: the server had it already. `spooled`: on this machine's
+            disk, to be sent when the server is back. `queued`: in memory, on its way (background reports only).
+            `stored`: in the caller's database transaction (outbox).
+        idempotency_key: The key of the task.
+        id: The task's id; None while only this process knows of it.
+    """
+
+    status: Literal["accepted", "duplicate", "spooled", "queued", "stored"]
+    idempotency_key: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A report as it travels: made once, so that every re-send is the same to the byte."""
+
+    text: str
+    idempotency_key: str
+    report_id: str
+
+    @property
+    def size(self) -> int:
+        """Length in characters: near enough to bytes to bound a batch."""
+        return len(self.text)
+
+
+def make_report(scene: str, options: Mapping[str, Any]) -> Report:
+    """Build a `Report`, refusing unknown options by name."""
+    known = {item.name for item in dataclasses.fields(Report)}
+    for name in options:
+        if name not in known:
+            raise UsageError(f"report() has no option {name!r}{did_you_mean(name, known)}")
+    return Report(scene=scene, **options)
+
+
+def prepare(
+    report: Report, group: str, executor: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Outgoing:
+    """Turn a report into the text that travels.
+
+    Args:
+        report: The report.
+        group: The client's own group.
+        executor: Name of the executor.
+        args: Positional arguments as JSON.
+        kwargs: Named arguments as JSON.
+
+    Returns:
+        The text with its keys.
+
+    Raises:
+        UsageError: An option is impossible.
+        Unserialisable: The payload is no JSON, or too large.
+    """
+    report_id = uuid.uuid4().hex
+    key = report.idempotency_key or f"report:{report_id}"
+    document: dict[str, Any] = {
+        "group": report.group or group,
+        "scene": report.scene,
+        "executor": executor,
+        "args": list(args),
+        "kwargs": dict(kwargs),
+        "target": encode(report.target),
+        "idempotency_key": key,
+        "business_key": report.business_key,
+        "delay_seconds": seconds(report.delay),
+        "deadline": _instant(report.deadline),
+        "priority": report.priority,
+        "policy": encode(report.policy) if report.policy is not None else None,
+        "error": error_document(report.error) if isinstance(report.error, BaseException) else report.error,
+        "trace_context": dict(report.trace_context) or current_trace_context(),
+        "metadata": {**report.metadata, REPORT_ID: report_id},
+    }
+    if report.body is not None:
+        document["body"] = dump(report.body, where="body")
+    document = {name: value for name, value in document.items() if value is not None}
+    try:
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise Unserialisable(f"scene {report.scene!r}: the report is no JSON: {error}") from None
+    if len(text) > MAX_TASK_BYTES // 4 and len(text.encode()) > MAX_TASK_BYTES:
+        raise Unserialisable(
+            f"scene {report.scene!r}: the report has {len(text.encode())} bytes, at most {MAX_TASK_BYTES} can travel: "
+            "store the large part and pass its address"
+        )
+    return Outgoing(text, key, report_id)
+
+
+def stable_key(scene: str, executor: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Make the default idempotency key: the same for the same call, in any process.
+
+    Args:
+        scene: Name of the scene.
+        executor: Name of the executor.
+        args: Positional arguments as JSON.
+        kwargs: Named arguments as JSON.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    canonical = json.dumps([scene, executor, list(args), dict(kwargs)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def seconds(value: Seconds | None) -> float | None:
+    """Read a duration as seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def error_document(error: BaseException) -> dict[str, Any]:
+    """Write down an error: its class, what it says, and where it came from, each limited in length."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - an error that cannot say what it is must not hide the failure
+        message = "(the error's own __str__ failed)"
+    # Frames without local variables: arguments are private, and stacks are shown to many.
+    stack = "".join(traceback.format_exception(kind, error, error.__traceback__, limit=50))
+    if len(stack) > MAX_STACK:
+        stack = stack[: MAX_STACK // 2] + "\n… cut …\n" + stack[-MAX_STACK // 2 :]
+    return {"type": name[:500], "message": message[:MAX_MESSAGE], "stack": stack}
+
+
+def current_trace_context() -> dict[str, str]:
+    """Take the W3C trace context from OpenTelemetry, when the application uses it."""
+    import sys  # noqa: PLC0415 - beside its one use
+
+    propagate = cast("Any", sys.modules.get("opentelemetry.propagate"))
+    carrier: dict[str, str] = {}
+    if propagate is not None:  # never imported here: an application that does not trace must not pay for it
+        propagate.inject(carrier)
+    return carrier
+
+
+def _instant(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise UsageError(f"deadline: expected an aware datetime, got {value!r}: use datetime.now(UTC) + timedelta(…)")
+    return value.isoformat()

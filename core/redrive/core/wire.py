@@ -158,20 +158,43 @@ class ExecuteRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """What an attempt wrote to its log.
+
+    Attributes:
+        at: When.
+        level: Name of the level, such as `INFO`.
+        message: The formatted message.
+    """
+
+    at: datetime
+    level: str
+    message: str
+
+
+MAX_LOG_LINES: Final = 200
+MAX_LOG_CHARACTERS: Final = 32_000
+"""What a node sends of one attempt's log; what comes after is dropped, and the last line says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExecuteAnswer:
     """How a node says that an attempt ended.
 
     Attributes:
-        status: `succeeded`, `failed`, or `stop`: failed, and must not be retried.
+        status: `succeeded`, `failed`, `stop` (failed, and must not be retried), or `snooze` (did not fail: it is too
+            early, so run it again after `retry_after_seconds` without spending an attempt).
         result: What the function returned, as JSON.
         error: What it raised.
         retry_after_seconds: The shortest wait before the next attempt, in seconds.
+        logs: What it wrote to its log, in order.
     """
 
-    status: Literal["succeeded", "failed", "stop"]
+    status: Literal["succeeded", "failed", "stop", "snooze"]
     result: Any = None
     error: ErrorFacts | None = None
     retry_after_seconds: float | None = None
+    logs: tuple[LogLine, ...] = ()
 
 
 def check_url(url: str, path: str) -> None:

@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
+import reprlib
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from redrive.core.errors import InvalidDocument
 
 T = TypeVar("T")
+
+MAX_DEPTH: Final = 200
+"""Levels of nesting that a document may have. What is deeper overflows the stack of whoever reads it next."""
+
+_LONGEST_NAME: Final = 200
 
 
 def decode(kind: type[T], document: object, path: str = "") -> T:
@@ -48,16 +55,11 @@ def encode(value: object) -> Any:
     Returns:
         Dictionaries, lists and scalars. Every field is written, so that a stored document does not change its meaning
         when a default does.
+
+    Raises:
+        InvalidDocument: The value is nested deeper than `MAX_DEPTH`, or contains itself.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in cast("Mapping[object, object]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [encode(item) for item in cast("Sequence[object]", value)]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value
+    return _encode(value, MAX_DEPTH)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -70,7 +72,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Returns:
         `, did you mean 'x'?`, or the list of known names when none is near.
     """
-    names = sorted(known)
+    name, names = name[:_LONGEST_NAME], sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
 
@@ -86,12 +88,37 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
+def _encode(value: object, levels: int) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _encode(getattr(value, field.name), levels - 1) for field in dataclasses.fields(value)}
+    if isinstance(value, (Mapping, list, tuple)):
+        require(levels > 0, "", f"expected at most {MAX_DEPTH} levels of nesting, got more")
+        if isinstance(value, Mapping):
+            items = cast("Mapping[object, object]", value).items()
+            return {str(key): _encode(item, levels - 1) for key, item in items}
+        return [_encode(item, levels - 1) for item in cast("Sequence[object]", value)]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
+
+
 def _join(path: str, name: str) -> str:
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}..."
     return f"{path}.{name}" if path and name else path or name
 
 
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxlong = 3, 4, 4, 80, 80
+
+
 def _shown(value: object) -> str:
-    text = repr(value)
+    """Show a value in a message in the words of JSON, whatever its size and depth."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, int) and value.bit_length() > 256:  # repr refuses more than 4,300 digits
+        return "a number of more than 77 digits"
+    text = _SHORT.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -121,9 +148,9 @@ def _either(allowed: Sequence[object]) -> str:
 
 def _decode_scalar(kind: Any, value: object, path: str) -> object:
     if kind is float:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        require(is_number and math.isfinite(cast("float", value)), path, f"expected a number, got {_shown(value)}")
-        return float(cast("float", value))
+        number = _finite(value)
+        require(number is not None, path, f"expected a number, got {_shown(value)}")
+        return number
     if kind is int:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         require(is_whole, path, f"expected a whole number, got {_shown(value)}")
@@ -142,6 +169,16 @@ def _decode_scalar(kind: Any, value: object, path: str) -> object:
     raise TypeError(f"documents cannot hold {kind!r}")
 
 
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # JSON sets no limit to a whole number
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _decode_instant(value: object, path: str) -> datetime:
     expected = f"expected an ISO 8601 instant with a zone such as '2026-01-31T12:00:00Z', got {_shown(value)}"
     if isinstance(value, datetime):
@@ -153,7 +190,10 @@ def _decode_instant(value: object, path: str) -> datetime:
         except ValueError:
             raise InvalidDocument(path, expected) from None
     require(instant.tzinfo is not None, path, expected)
-    return instant
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:  # the first and the last hours of the calendar, in a zone far from UTC
+        raise InvalidDocument(path, expected) from None
 
 
 def _decode_tuple(kind: Any, value: object, path: str) -> tuple[object, ...]:
@@ -166,14 +206,20 @@ def _decode_mapping(kind: Any, value: object, path: str) -> dict[str, object]:
     require(isinstance(value, Mapping), path, f"expected an object, got {_shown(value)}")
     arguments = get_args(kind)
     item_kind = arguments[1] if arguments else Any
-    items = cast("Mapping[str, object]", value).items()
-    return {key: _decode(item_kind, item, _join(path, key)) for key, item in items}
+    document = _named(cast("Mapping[object, object]", value), path)
+    return {key: _decode(item_kind, item, _join(path, key)) for key, item in document.items()}
+
+
+def _named(value: Mapping[object, object], path: str) -> Mapping[str, object]:
+    for name in value:
+        require(isinstance(name, str), path, f"expected names that are strings, got {_shown(name)}")
+    return cast("Mapping[str, object]", value)
 
 
 def _decode_union(kinds: Sequence[Any], value: object, path: str) -> object:
     if value is None and type(None) in kinds:
         return None
-    tagged = {_tag(cast("type", kind)): kind for kind in kinds if dataclasses.is_dataclass(kind)}
+    tagged = {name: kind for kind in kinds if (name := _tag(kind)) is not None}
     if tagged and isinstance(value, Mapping):
         document = cast("Mapping[str, object]", value)
         require("kind" in document, _join(path, "kind"), f"is missing; expected {_either(sorted(tagged))}")
@@ -184,27 +230,31 @@ def _decode_union(kinds: Sequence[Any], value: object, path: str) -> object:
             f"expected {_either(sorted(tagged))}, got {_shown(tag)}",
         )
         return _decode(tagged[cast("str", tag)], document, path)
-    problems: list[str] = []
+    problems: dict[str, None] = {}
     for kind in kinds:
         if kind is type(None):
             continue
         try:
             return _decode(kind, value, path)
         except InvalidDocument as error:
-            problems.append(error.problem)
-    raise InvalidDocument(path, " or ".join(dict.fromkeys(problems)))
+            if error.path != path:
+                raise  # the value has the form of this alternative; only something inside it is wrong
+            problems[error.problem] = None
+    raise InvalidDocument(path, " or ".join(problems))
 
 
 @lru_cache(maxsize=64)
-def _tag(kind: type) -> str:
-    return cast("str", get_args(_hints(kind)["kind"])[0])
+def _tag(kind: Any) -> str | None:
+    """Tell the value of a dataclass's literal `kind` field; None when it has none."""
+    hint = _hints(cast("type", kind)).get("kind") if dataclasses.is_dataclass(kind) else None
+    return cast("str", get_args(hint)[0]) if get_origin(hint) is Literal else None
 
 
 def _decode_dataclass(kind: type, value: object, path: str) -> object:
     if isinstance(value, kind):
         return value
     require(isinstance(value, Mapping), path, f"expected an object, got {_shown(value)}")
-    document = cast("Mapping[str, object]", value)
+    document = _named(cast("Mapping[object, object]", value), path)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     for name in document:
         require(name in fields, _join(path, name), f"unknown field{did_you_mean(name, fields)}")

@@ -12,30 +12,37 @@ from typing import Final
 
 _VARIABLE_PARTS: Final = (
     (re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"), "<uuid>"),
-    (re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.]+\b"), "<email>"),
-    (re.compile(r"https?://\S+"), "<url>"),
-    (re.compile(r"'[^']*'|\"[^\"]*\""), "<value>"),
-    (re.compile(r"\b0x[0-9a-fA-F]+\b"), "<hex>"),
-    (re.compile(r"\b[0-9a-fA-F]{12,}\b"), "<hex>"),
-    (re.compile(r"\d+(?:[.:]\d+)*"), "<n>"),
+    # The bounds keep it linear: without them each start would run to the end of the word.
+    (re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}\.[\w.]{1,255}\b"), "<email>"),
+    (re.compile(r"https?://[^\s'\"<>]+"), "<url>"),  # a quote ends it: the message quotes the URL
+    # An apostrophe inside a word (can't, 'it's') neither opens nor closes a quotation.
+    (re.compile(r"(?<!\w)b?'(?:[^']|(?<=\w)'(?=\w))*'(?!\w)|\"[^\"]*\""), "<value>"),
+    # Hexadecimal and decimal share a placeholder: an id may have no letter among its digits by chance.
+    (re.compile(r"(?<![0-9a-zA-Z])(?:0x[0-9a-fA-F]+|[0-9a-fA-F]{12,})(?![0-9a-zA-Z])"), "<n>"),
+    (re.compile(r"(?:(?<![\w.)-])[-+])?\d+(?:[.:,_]\d+)*(?:[eE][-+]?\d+)?"), "<n>"),
 )
 _FRAME: Final = re.compile(r'File "(?P<file>[^"]+)", line \d+, in (?P<function>\S+)')
 _FRAMES: Final = 3
+_MESSAGE_READ: Final = 4000
+_MESSAGE_KEPT: Final = 500
 
 
 def normalise(message: str) -> str:
     """Replace the varying parts of a message by placeholders.
 
     Args:
-        message: The message; only its first line and first 500 characters count.
+        message: The message; only its first line counts, of which the first 500 characters after replacement.
 
     Returns:
         The normalised text.
     """
-    text = message.strip().splitlines()[0][:500] if message.strip() else ""
+    # The generous cut bounds the work; the one that counts comes after the replacement, where the length of a number
+    # no longer moves it.
+    line, *_ = message.lstrip()[:_MESSAGE_READ].splitlines() or [""]
+    text = line.rstrip()
     for pattern, placeholder in _VARIABLE_PARTS:
         text = pattern.sub(placeholder, text)
-    return text
+    return text[:_MESSAGE_KEPT]
 
 
 def fingerprint(error_type: str, message: str, stack: str | None = None) -> str:
@@ -50,6 +57,10 @@ def fingerprint(error_type: str, message: str, stack: str | None = None) -> str:
     Returns:
         16 hexadecimal digits.
     """
-    frames = [f"{m['file'].rpartition('/')[2]}:{m['function']}" for m in _FRAME.finditer(stack or "")][-_FRAMES:]
+    frames = [f"{_file_name(m['file'])}:{m['function']}" for m in _FRAME.finditer(stack or "")][-_FRAMES:]
     parts = "\n".join([error_type, normalise(message), *frames])
     return hashlib.sha256(parts.encode(errors="replace")).hexdigest()[:16]
+
+
+def _file_name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]

@@ -63,11 +63,17 @@ class TaskRun:
         due_at: When the next attempt is due.
         deadline: When the whole task is worthless.
         attempts: Attempts that the generation has spent.
+        number: Number of its last attempt; snoozed ones have numbers too, but are not spent.
+        snoozes: How often in a row it was snoozed.
         delay_seconds: The delay before the next attempt, in seconds.
         priority: 1 first, 5 last.
+        affinity: What consistent hashing keeps together: the business key, or the task's id.
+        executor: Name of the function to run; None for webhooks.
+        planned_at: From when the delay before the next attempt counts.
         run: 0, and one more after each continue-as-new.
         paused: Whether a person holds it.
         parked: Why it is parked; None when it is not.
+        parks: How often in a row no target could be had.
         trigger: Why the next attempt runs: `timer`, `manual` or `wake`.
     """
 
@@ -82,11 +88,17 @@ class TaskRun:
     due_at: str
     deadline: str | None = None
     attempts: int = 0
+    number: int = 0
+    snoozes: int = 0
     delay_seconds: float | None = None
     priority: int = 3
+    affinity: str = ""
+    executor: str | None = None
+    planned_at: str | None = None
     run: int = 0
     paused: bool = False
     parked: str | None = None
+    parks: int = 0
     trigger: str = "timer"
 
 
@@ -96,9 +108,11 @@ class DispatchCommand:
 
     Attributes:
         namespace: Namespace of the task.
+        group: Group of the task.
         task_id: Id of the task.
         generation: Which life of it.
         number: Number of the attempt, from 1.
+        attempts: Attempts that are spent once this one is.
         version: Mirror version of the write that marks the task as running.
         due_at: When the attempt was due.
         trigger: Why it runs: `timer`, `manual` or `wake`.
@@ -107,12 +121,16 @@ class DispatchCommand:
         max_attempts: The most attempts of the generation.
         route: How a node is chosen.
         policy_version: The version that the workflow knows.
+        affinity: What consistent hashing keeps together.
+        executor: Name of the function to run; None for webhooks.
     """
 
     namespace: str
+    group: str
     task_id: str
     generation: int
     number: int
+    attempts: int
     version: int
     due_at: str
     trigger: str
@@ -121,6 +139,8 @@ class DispatchCommand:
     max_attempts: int
     route: str
     policy_version: int
+    affinity: str = ""
+    executor: str | None = None
 
 
 @dataclass
@@ -128,27 +148,30 @@ class DispatchResult:
     """Result of the dispatch activity: what the decision needs, and nothing of the payload.
 
     Attributes:
-        kind: `finished`: the attempt ran and has an outcome. `no_node`: nobody could take it, no attempt was spent.
-            `superseded`: the task has ended or lives in another generation; the workflow has nothing left to do.
+        kind: `finished`: the attempt ran and has an outcome. `unavailable`: nobody could take it, no attempt was spent.
+            `late`: the generation's time is over, no attempt was spent. `superseded`: the task has ended or lives in
+            another generation, so the workflow has nothing left to do.
+        why: What stood in the way, when nobody could take it.
         status: How the attempt ended.
         error_type: Class name of the error.
         http_status: Status of the answer.
         retry_after_seconds: What the target asked for.
         stop: Whether the client said: do not retry.
+        snooze: Whether the client said: it is too early, and that is no failure.
         fingerprint: Groups like errors.
-        finished_at: When the attempt ended.
         policy: The policy now in force, when the scene's version has changed.
         policy_version: Its version.
     """
 
-    kind: Literal["finished", "no_node", "superseded"]
+    kind: Literal["finished", "unavailable", "late", "superseded"]
+    why: str = ""
     status: str | None = None
     error_type: str | None = None
     http_status: int | None = None
     retry_after_seconds: float | None = None
     stop: bool = False
+    snooze: bool = False
     fingerprint: str | None = None
-    finished_at: str | None = None
     policy: dict[str, Any] | None = None
     policy_version: int | None = None
 

@@ -263,6 +263,8 @@ class Rule:
             raise InvalidPolicy("", "expected a condition, `error` or `http_status`, beside `action`")
         if self.error is not None and not self.error:
             raise InvalidPolicy("error", "expected the name of an error class, got an empty string")
+        if self.http_status == ():
+            raise InvalidPolicy("http_status", "expected at least one status, got an empty list")
         for status in self.statuses:
             valid = (100 <= status <= 599) if isinstance(status, int) else bool(_STATUS_CLASS.match(status))
             _expect(valid, "http_status", "a status from 100 to 599 or a class such as '4xx'", status)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final
 
-_SECONDS = re.compile(r"\d{1,12}\Z", re.ASCII)
+_SECONDS: Final = re.compile(r"\d+\Z", re.ASCII)
+_LONGEST: Final = 1e12
+"""Seconds; 31,000 years. A longer wish is well-formed too, and must stay a number that JSON can hold."""
 
 
 def parse_retry_after(value: str | None, now: datetime, date: str | None = None) -> float | None:
@@ -28,7 +31,7 @@ def parse_retry_after(value: str | None, now: datetime, date: str | None = None)
         return None
     text = value.strip()
     if _SECONDS.match(text):
-        return float(text)
+        return min(float(text), _LONGEST)
     until = _http_date(text)
     if until is None:
         return None

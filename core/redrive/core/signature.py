@@ -84,6 +84,8 @@ def verify(secret_list: Sequence[str], headers: Mapping[str, str], body: bytes, 
         raise InvalidSignature(f"expected webhook-timestamp in whole seconds, got {timestamp[:40]!r}")
     if abs(now.timestamp() - int(timestamp)) > TOLERANCE_SECONDS:
         raise InvalidSignature("webhook-timestamp is more than five minutes away from this clock")
+    if not (message_id.isascii() and given.isascii()):
+        raise InvalidSignature("expected webhook-id and webhook-signature in ASCII")
     offered = [part.removeprefix("v1,") for part in given.split(" ") if part.startswith("v1,")]
     for secret in secret_list:
         expected = _digest(secret, message_id, timestamp, body).encode()

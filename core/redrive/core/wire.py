@@ -44,6 +44,9 @@ MAX_RESPONSE_BYTES: Final = 20_000
 
 _FORBID: Final = {"extra": "forbid"}
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_HOST_LABEL: Final = re.compile(r"(?!-)[0-9a-z_-]{1,63}(?<!-)\Z")  # `_` as in names of compose services
+_USER_INFO: Final = re.compile(r"//[^/?#]*@")
+_NUMERIC_HOST: Final = re.compile(r"[0-9.]+\Z")
 _RESERVED_HEADERS: Final = frozenset(
     {
         "connection", "content-length", "host", "idempotency-key", "keep-alive", "proxy-connection", "te", "trailer",
@@ -100,13 +103,13 @@ class WebhookTarget:
                 raise InvalidDocument("headers", f"expected header names of RFC 9110 tokens, got {name!r}")
             if name.lower() in _RESERVED_HEADERS or name.lower().startswith("redrive-"):
                 raise InvalidDocument("headers", f"{name!r} is set by Redrive or by HTTP itself; leave it out")
-            if not value.isascii() or not value.isprintable():
-                raise InvalidDocument("headers", f"the value of {name!r} must be printable ASCII")
+            if not value.isascii() or not value.isprintable() or value != value.strip():
+                raise InvalidDocument("headers", f"the value of {name!r} must be printable ASCII without outer spaces")
 
     @property
     def host(self) -> str:
         """Host and port: what an outage usually takes away as a whole."""
-        return urlsplit(self.url).netloc
+        return urlsplit(self.url).netloc.lower()
 
 
 Target: TypeAlias = NodeTarget | WorkerTarget | WebhookTarget
@@ -210,14 +213,34 @@ def check_url(url: str, path: str) -> None:
     expected = "expected an absolute http or https URL such as 'https://example.com/hook'"
     if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
         raise InvalidDocument(path, f"{expected} of at most 2000 printable ASCII characters")
+    shown = _USER_INFO.sub("//…@", url)  # what is refused ends up in answers and logs
     try:
         parts = urlsplit(url)
-        _ = parts.port
-        if parts.hostname and ":" in parts.hostname:
-            ipaddress.ip_address(parts.hostname)
+        port = parts.port
+        _check_host(parts.netloc, parts.hostname or "")
     except ValueError as error:
-        raise InvalidDocument(path, f"{expected}, got {url!r}: {error}") from None
+        raise InvalidDocument(path, f"{expected}, got {shown!r}: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidDocument(path, f"{expected}, got {url!r}")
+        raise InvalidDocument(path, f"{expected}, got {shown!r}")
+    if port == 0:
+        raise InvalidDocument(path, f"{expected}, got {shown!r}: port 0 cannot be called")
     if parts.username is not None or parts.password is not None:
         raise InvalidDocument(path, "expected a URL without user information; put credentials into `headers`")
+
+
+def _check_host(netloc: str, host: str) -> None:
+    """Refuse a host that no client can resolve, so that it fails at the report and not at each attempt.
+
+    Raises:
+        ValueError: Neither an IP address nor a name.
+    """
+    authority = netloc.rpartition("@")[2]
+    if authority.startswith("["):
+        ipaddress.IPv6Address(host)
+        after = authority.partition("]")[2]
+        if after and not after.startswith(":"):
+            raise ValueError(f"{after!r} after the address is not a port")
+    elif _NUMERIC_HOST.match(host):
+        ipaddress.IPv4Address(host)
+    elif host and (len(host) > 253 or not all(_HOST_LABEL.match(label) for label in host.removesuffix(".").split("."))):
+        raise ValueError(f"{host!r} is not a host name")

@@ -37,7 +37,6 @@ class Settings(BaseSettings):
         worker_concurrency: Attempts in flight per worker process.
         reconcile_seconds: Time between two comparisons of engine and mirror, in seconds.
         shutdown_seconds: How long a stopping process may finish what it has begun, in seconds.
-        allow_private_webhooks: Whether webhook targets may lie in private or loopback networks.
         log_level: Least severe level that is logged.
         log_format: `text` for people, `json` for machines.
     """
@@ -59,7 +58,6 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=2000)] = 100
     reconcile_seconds: Annotated[float, Field(ge=1)] = 60
     shutdown_seconds: Annotated[float, Field(ge=0)] = 10
-    allow_private_webhooks: bool = True
     log_level: LogLevel = "info"
     log_format: Literal["text", "json"] = "text"
 

@@ -27,7 +27,9 @@ PENDING_CHANNEL: Final = "redrive_pending"
 CLAIM_SECONDS: Final = 30.0
 """How long a starter, or the waker, may hold a row before another one takes it over."""
 
-_RUNNING_SOURCES: Final = sorted(sources_of(TaskStatus.RUNNING) | {TaskStatus.RUNNING})
+RUNNABLE: Final = sources_of(TaskStatus.RUNNING) | {TaskStatus.RUNNING}
+"""States in which an attempt may start, or be delivered again."""
+
 _TERMINAL: Final = sorted(TERMINAL)
 _OPEN: Final = sorted(OPEN)
 
@@ -89,6 +91,7 @@ class Claim:
     scene: str
     generation: int
     attempts: int
+    number: int
     priority: int
     policy: Mapping[str, Any]
     policy_version: int
@@ -97,17 +100,26 @@ class Claim:
     deadline: datetime | None
     delay_seconds: float | None
     business_key: str | None
-    target: Mapping[str, Any]
+    executor: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowKey:
-    """What names the workflow of a task's present generation."""
+    """What names the workflow of a task's present generation.
+
+    Attributes:
+        namespace: Namespace of the task.
+        id: Id of the task.
+        generation: Its present generation.
+        status: Its status.
+        settled: Whether the row has been as it is for a while.
+    """
 
     namespace: str
     id: UUID
     generation: int
     status: str = ""
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +276,11 @@ _CLAIM: Final = text(
     )
     UPDATE tasks SET claimed_until = now() + make_interval(secs => :seconds)
     FROM picked WHERE tasks.id = picked.id
-    RETURNING tasks.id, namespace, "group", scene, generation, attempts, priority, policy, policy_version, started_at,
-        next_attempt_at, deadline, delay_seconds, business_key, target
+    RETURNING tasks.id, namespace, "group", scene, generation, attempts,
+        COALESCE((
+            SELECT max(number) FROM attempts WHERE task_id = tasks.id AND attempts.generation = tasks.generation
+        ), 0) AS number, priority, policy, policy_version, started_at,
+        next_attempt_at, deadline, delay_seconds, business_key, executor
     """
 )
 
@@ -401,7 +416,7 @@ async def replay(
 _START_ATTEMPT: Final = text(
     """
     WITH task AS (
-        UPDATE tasks SET status = 'running', attempts = :number, mirror_version = :version, next_attempt_at = NULL,
+        UPDATE tasks SET status = 'running', attempts = :attempts, mirror_version = :version, next_attempt_at = NULL,
             claimed_until = NULL, updated_at = now()
         WHERE id = :task_id AND generation = :generation AND mirror_version <= :version AND status = ANY(:sources)
             AND (:has_node OR target ->> 'kind' <> 'node')
@@ -449,8 +464,9 @@ async def start_attempt(
         "task_id": UUID(command.task_id),
         "generation": command.generation,
         "number": command.number,
+        "attempts": command.attempts,
         "version": command.version,
-        "sources": _RUNNING_SOURCES,
+        "sources": sorted(RUNNABLE),
         "has_node": has_node,
         "trigger": command.trigger,
         "due_at": command.due_at,
@@ -481,11 +497,11 @@ async def abandon_attempt(session: AsyncSession, command: DispatchCommand) -> No
             WHERE task_id = :task_id AND generation = :generation AND number = :number AND status = 'running'
             RETURNING task_id
         )
-        UPDATE tasks SET attempts = :number - 1 FROM gone
-        WHERE tasks.id = gone.task_id AND generation = :generation AND attempts = :number
+        UPDATE tasks SET attempts = :attempts - 1 FROM gone
+        WHERE tasks.id = gone.task_id AND generation = :generation AND attempts = :attempts
         """
     )
-    await session.execute(statement, _attempt_key(command))
+    await session.execute(statement, {**_attempt_key(command), "attempts": command.attempts})
 
 
 # --- The mirror -------------------------------------------------------------------------------------------------------
@@ -493,8 +509,12 @@ async def abandon_attempt(session: AsyncSession, command: DispatchCommand) -> No
 _RECORD: Final = text(
     """
     WITH attempt AS (
+        -- A task that ends while its attempt is still open (a cancellation that came before the request was sent)
+        -- closes it, so that the ledger has no open end and a late result finds nothing to change.
         UPDATE attempts SET why = :why, delay_seconds = :delay_seconds,
-            next_attempt_at = CAST(:next_attempt_at AS timestamptz)
+            next_attempt_at = CAST(:next_attempt_at AS timestamptz),
+            status = CASE WHEN status = 'running' AND :status = ANY(:terminal) THEN 'cancelled' ELSE status END,
+            finished_at = CASE WHEN status = 'running' AND :status = ANY(:terminal) THEN now() ELSE finished_at END
         WHERE task_id = :task_id AND generation = :generation AND number = :attempt
         RETURNING status, error_type, error_message, error_stack, fingerprint
     )
@@ -616,10 +636,24 @@ async def list_open_after(
     return [WorkflowKey(**row) for row in rows.mappings()]
 
 
-async def list_generations(session: AsyncSession, task_ids: Sequence[UUID]) -> dict[UUID, WorkflowKey]:
-    """Load generation and status of tasks."""
-    statement = select(Task.namespace, Task.id, Task.generation, Task.status).where(col(Task.id).in_(task_ids))
-    return {row[1]: WorkflowKey(*row) for row in (await session.execute(statement)).all()}
+async def list_generations(
+    session: AsyncSession, task_ids: Sequence[UUID], grace_seconds: float = 0
+) -> dict[UUID, WorkflowKey]:
+    """Load generation and status of tasks.
+
+    Args:
+        session: Any session.
+        task_ids: Which ones.
+        grace_seconds: How long a row must have been as it is to count as settled.
+    """
+    statement = text(
+        """
+        SELECT namespace, id, generation, status, updated_at < now() - make_interval(secs => :grace) AS settled
+        FROM tasks WHERE id = ANY(:ids)
+        """
+    )
+    rows = await session.execute(statement, {"ids": list(task_ids), "grace": grace_seconds})
+    return {row["id"]: WorkflowKey(**row) for row in rows.mappings()}
 
 
 async def restart(session: AsyncSession, key: WorkflowKey, why: str) -> bool:

@@ -1,0 +1,282 @@
+"""Dispatch: one attempt, from its mark in the ledger to its outcome.
+
+    late? → choose a node → mark as running and load → send → store the outcome → tell the workflow
+
+What goes wrong at the target is an outcome. What goes wrong on our side raises: Temporal runs the activity again, the
+attempt keeps its number, and the target can tell by the idempotency key that it is the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, cast
+from uuid import UUID
+
+import httpx
+from temporalio import activity
+
+from redrive.activities import request as requests
+from redrive.activities.directory import NodeDirectory
+from redrive.activities.request import NOT_TAKEN, SNOOZED, Answer, Request
+from redrive.core.messages import DISPATCH, DispatchCommand, DispatchResult
+from redrive.core.policy import Route
+from redrive.core.states import AttemptStatus
+from redrive.core.wire import MAX_RESPONSE_BYTES
+from redrive.store import attempts, scenes, tasks
+from redrive.store.attempts import Finish
+from redrive.store.database import Database
+from redrive.store.nodes import LiveNode
+from redrive.store.tables import Attempt
+from redrive.store.tasks import Delivery
+
+HEARTBEAT_SECONDS: Final = 2.0
+"""How often a running attempt says that it lives, which is also how soon it learns of its cancellation."""
+
+CONNECT_SECONDS: Final = 5.0
+"""How long a connection may take; a shorter time-out of the attempt goes first."""
+
+CANCEL_SECONDS: Final = 3.0
+"""How long a node may take to be told that its attempt is cancelled."""
+
+NODE_ANSWER_BYTES: Final = 1024 * 1024
+"""What is read of a node's answer: its envelope must be whole, while only part of its result is kept."""
+
+
+class NoTaker(Exception):
+    """No node took the attempt, so it has not run and is not spent."""
+
+
+class Dispatcher:
+    """Sends attempts to nodes and webhooks.
+
+    Args:
+        database: Ledger and payloads.
+        http: Client for the targets; it must not follow redirects.
+        directory: The live nodes.
+        clock: The wall clock.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        http: httpx.AsyncClient,
+        directory: NodeDirectory,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._http = http
+        self._directory = directory
+        self._clock = clock
+
+    @activity.defn(name=DISPATCH)
+    async def dispatch(self, command: DispatchCommand) -> DispatchResult:
+        """Run one attempt.
+
+        Args:
+            command: Which one, and its limits.
+
+        Returns:
+            Its outcome, or why it did not run.
+        """
+        now = self._clock()
+        ends_at = None if command.ends_at is None else datetime.fromisoformat(command.ends_at)
+        if ends_at is not None and ends_at <= now:
+            return DispatchResult("late")
+        node = await self._choose(command, frozenset())
+        async with self._database.session() as session:
+            delivery = await tasks.start_attempt(
+                session,
+                command,
+                has_node=node is not None,
+                node_id=None if node is None else node.id,
+                url=None if node is None else node.url,
+            )
+        if delivery is None:
+            return await self._explain(command, has_node=node is not None)
+        if delivery.number is None:
+            return await self._remember(command, delivery)
+        timeout = timedelta(seconds=command.timeout_seconds)
+        deadline = now + timeout if ends_at is None else min(now + timeout, ends_at)
+        try:
+            async with _heartbeats():
+                finish = await self._send(command, delivery, node, deadline)
+        except NoTaker as error:
+            async with self._database.session() as session:
+                await tasks.abandon_attempt(session, command)
+            return await self._result(command, delivery, DispatchResult("unavailable", why=str(error)))
+        except asyncio.CancelledError:
+            await self._cancelled(command, delivery.number)
+            raise
+        async with self._database.session() as session:
+            taken = await attempts.finish_attempt(session, command, delivery.number, finish)
+        if not taken:
+            return await self._remember(command, delivery)
+        return await self._result(command, delivery, _finished(finish))
+
+    # --- Steps -------------------------------------------------------------------------------------------------------
+
+    async def _choose(self, command: DispatchCommand, tried: frozenset[str]) -> LiveNode | None:
+        return await self._directory.choose(
+            command.namespace, command.group, cast("Route", command.route), command.affinity, command.executor, tried
+        )
+
+    async def _explain(self, command: DispatchCommand, *, has_node: bool) -> DispatchResult:
+        """Tell why the ledger took no attempt."""
+        async with self._database.session() as session:
+            keys = await tasks.list_generations(session, [UUID(command.task_id)])
+        key = keys.get(UUID(command.task_id))
+        if not has_node and key is not None and key.generation == command.generation and key.status in tasks.RUNNABLE:
+            which = "" if command.executor is None else f" that has the executor {command.executor!r}"
+            return DispatchResult("unavailable", why=f"group {command.group!r} has no live node{which}")
+        return DispatchResult("superseded")
+
+    async def _remember(self, command: DispatchCommand, delivery: Delivery) -> DispatchResult:
+        """Return the outcome that the ledger has: an earlier run of this activity stored it, but was not heard."""
+        async with self._database.session() as session:
+            known = await attempts.find_attempt(session, UUID(command.task_id), command.generation, command.number)
+        if known is None or known.status == AttemptStatus.RUNNING:
+            # A newer delivery of this attempt is under way, and it alone may tell how it ends.
+            raise RuntimeError(f"attempt {command.number} of task {command.task_id} has been delivered again")
+        return await self._result(command, delivery, _finished(_finish_of(known)))
+
+    async def _send(
+        self, command: DispatchCommand, delivery: Delivery, node: LiveNode | None, deadline: datetime
+    ) -> Finish:
+        """Send an attempt, and say how it ended."""
+        try:
+            async with asyncio.timeout((deadline - self._clock()).total_seconds()):
+                if delivery.target["kind"] == "node":
+                    return await self._send_to_nodes(command, delivery, node, deadline)
+                now = self._clock()
+                answer = await self._exchange(
+                    requests.webhook_request(command, delivery, deadline, now), MAX_RESPONSE_BYTES
+                )
+                return requests.read_webhook_answer(answer, self._clock())
+        except (TimeoutError, httpx.TimeoutException):
+            message = f"no answer within {command.timeout_seconds:g} s"
+            return requests.failed_without_answer(AttemptStatus.TIMED_OUT, "redrive.Timeout", message)
+        except httpx.HTTPError as error:
+            name = f"httpx.{type(error).__name__}"
+            return requests.failed_without_answer(AttemptStatus.FAILED, name, str(error) or name)
+
+    async def _send_to_nodes(
+        self, command: DispatchCommand, delivery: Delivery, node: LiveNode | None, deadline: datetime
+    ) -> Finish:
+        """Offer an attempt to one node after another until one takes it.
+
+        A node that refuses the connection, or answers that it is draining or full, has not run anything. Once a
+        request has been taken, its fate is the attempt's fate.
+        """
+        tried: frozenset[str] = frozenset()
+        why = f"group {command.group!r} has no live node"
+        while node is not None:
+            if tried:
+                async with self._database.session() as session:
+                    await tasks.redirect_attempt(session, command, node.id, node.url)
+            try:
+                answer = await self._offer(command, delivery, node, deadline)
+            except httpx.ConnectError as error:
+                why = f"node {node.id} at {node.url} refused the connection: {error}"
+            else:
+                if answer.status not in NOT_TAKEN:
+                    return requests.read_node_answer(answer, self._clock())
+                why = f"node {node.id} at {node.url} took no attempt: it answered {answer.status}"
+            self._directory.suspect(node)
+            tried |= {node.id}
+            node = await self._choose(command, tried)
+        raise NoTaker(why)
+
+    async def _offer(self, command: DispatchCommand, delivery: Delivery, node: LiveNode, deadline: datetime) -> Answer:
+        request = requests.node_request(command, delivery, node.url, deadline, self._clock())
+        try:
+            return await self._exchange(request, NODE_ANSWER_BYTES)
+        except (asyncio.CancelledError, httpx.TimeoutException):
+            await self._tell_cancelled(command, delivery, node)
+            raise
+
+    async def _exchange(self, request: Request, limit: int) -> Answer:
+        """Send one request and read its answer, the body up to `limit` bytes."""
+        async with self._http.stream(
+            request.method, request.url, headers=request.headers, content=request.body
+        ) as response:
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) >= limit:
+                    break
+            return Answer(response.status_code, response.headers, body[:limit])
+
+    async def _tell_cancelled(self, command: DispatchCommand, delivery: Delivery, node: LiveNode) -> None:
+        """Tell a node to stop an attempt. The closed connection says it too; this reaches it through proxies."""
+        request = requests.cancel_request(command, delivery, node.url, self._clock())
+        with contextlib.suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await self._http.post(request.url, content=request.body, headers=request.headers)
+
+    async def _cancelled(self, command: DispatchCommand, delivery: int) -> None:
+        """Close the attempt when a person cancelled its task; a worker that only stops leaves it to the next one."""
+        details = activity.cancellation_details()
+        if details is not None and details.cancel_requested:
+            finish = Finish(
+                AttemptStatus.CANCELLED,
+                error_type="redrive.Cancelled",
+                error_message="the task was cancelled while the attempt was in flight",
+            )
+            async with self._database.session() as session:
+                await asyncio.shield(attempts.finish_attempt(session, command, delivery, finish))
+
+    async def _result(self, command: DispatchCommand, delivery: Delivery, result: DispatchResult) -> DispatchResult:
+        """Add the scene's policy when it is another one than the workflow knows."""
+        if delivery.scene_version == command.policy_version:
+            return result
+        async with self._database.session() as session:
+            configuration = await scenes.load_configuration(session, command.namespace, delivery.group, delivery.scene)
+        if configuration is not None:
+            result.policy = configuration.effective(delivery.policy_override)
+            result.policy_version = configuration.version
+        return result
+
+
+@contextlib.asynccontextmanager
+async def _heartbeats() -> AsyncGenerator[None]:
+    """Say that the attempt lives, from the first moment until the block ends."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            activity.heartbeat()
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _finished(finish: Finish) -> DispatchResult:
+    return DispatchResult(
+        "finished",
+        status=finish.status.value,
+        error_type=finish.error_type,
+        http_status=finish.http_status,
+        retry_after_seconds=finish.retry_after_seconds,
+        stop=finish.stop,
+        snooze=finish.error_type == SNOOZED,
+        fingerprint=finish.fingerprint,
+    )
+
+
+def _finish_of(attempt: Attempt) -> Finish:
+    return Finish(
+        AttemptStatus(attempt.status),
+        http_status=attempt.http_status,
+        error_type=attempt.error_type,
+        retry_after_seconds=attempt.retry_after_seconds,
+        stop=attempt.stop,
+        fingerprint=attempt.fingerprint,
+    )

@@ -1,5 +1,8 @@
 """The `redrive` command line: which commands there are. Each module below imports the server only when it is called."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from redrive.cli.dev import dev
@@ -12,12 +15,27 @@ from redrive.cli.tasks import tasks
 app = typer.Typer(
     name="redrive",
     cls=Commands,
-    help="Durable retries: run Redrive, and look after its tasks.",
     no_args_is_help=True,
     # A traceback is for a bug, and then the plain one is the most useful.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"redrive {version('redrive')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Durable retries: run Redrive, and look after its tasks."""
+
 
 app.command(rich_help_panel="Run")(dev)
 app.command(rich_help_panel="Run")(api)

@@ -10,6 +10,7 @@ import typer
 
 from redrive.cli.documents import as_object
 from redrive.cli.failure import CommandError
+from redrive.core.wire import NAMESPACE_HEADER
 
 DEFAULT_URL = "http://127.0.0.1:8600"
 
@@ -23,8 +24,14 @@ KeyOption = Annotated[
     ),
 ]
 NamespaceOption = Annotated[
-    str,
-    typer.Option("--namespace", "-n", envvar="REDRIVE_NAMESPACE", help="Namespace.", rich_help_panel="Connection"),
+    str | None,
+    typer.Option(
+        "--namespace",
+        "-n",
+        envvar="REDRIVE_NAMESPACE",
+        help="Namespace; when omitted the one of the key, or `default`.",
+        rich_help_panel="Connection",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write plain JSON to standard output, and nothing else.")]
 
@@ -62,17 +69,18 @@ class ApiClient:
     Args:
         url: Address of the API.
         api_key: The key, when one is needed.
-        namespace: The namespace of all requests.
+        namespace: The namespace of all requests; None leaves the choice to the API, which takes that of the key.
         timeout: Seconds for one request; a batch of a thousand reports is one request.
     """
 
-    def __init__(self, url: str, api_key: str | None, namespace: str, *, timeout: float = 60.0) -> None:
+    def __init__(self, url: str, api_key: str | None, namespace: str | None, *, timeout: float = 60.0) -> None:
         self._url = url.rstrip("/")
+        given = {"Authorization": api_key and f"Bearer {api_key}", NAMESPACE_HEADER: namespace}
+        headers = {name: value for name, value in given.items() if value}
         try:
             self._http = httpx.Client(
                 base_url=self._url,
-                params={"namespace": namespace},
-                headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+                headers=headers,
                 timeout=httpx.Timeout(timeout, connect=5.0),
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:

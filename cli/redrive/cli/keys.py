@@ -47,8 +47,12 @@ def create(
 
     async def make(database: "Database") -> "tuple[ApiKey, str]":
         from redrive.store.keys import create_key  # noqa: PLC0415 - the server extra may be missing
+        from redrive.store.scenes import DEFAULT_NAMESPACE, create_namespace  # noqa: PLC0415
 
         async with database.begin() as session:
+            if namespace == DEFAULT_NAMESPACE:
+                # It always exists for a person, also before anything was reported to it.
+                await create_namespace(session, DEFAULT_NAMESPACE)
             return await create_key(
                 session,
                 name=name,

@@ -45,7 +45,9 @@ class Summary:
         self.duplicates += int(answer["duplicates"])
         self.rejected += int(answer["rejected"])
         results: list[dict[str, Any]] = answer["results"]
-        self.results += [{"line": batch[result["index"]].line, **result} for result in results]
+        for result in results:
+            index: int = result["index"]
+            self.results.append({"line": batch[index].line, **result})
 
 
 def report(
@@ -54,7 +56,7 @@ def report(
     ],
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Report failed calls: each becomes a task that is retried until it succeeds.

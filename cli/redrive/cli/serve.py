@@ -66,7 +66,9 @@ def migrate(
         render_sql(settings.database_url, revision)
         return
     reached = _migrate_database(settings, revision)
-    if revision == "head" and not skip_temporal and settings.temporal_address is not None:
+    # Without an address nobody has said where Temporal is, and the worker does the same when it starts.
+    address = settings.temporal_address or os.environ.get("TEMPORAL_ADDRESS")
+    if revision == "head" and not skip_temporal and address is not None:
         _prepare_temporal(settings)
     Console(soft_wrap=True, highlight=False).print(f"the database is at {reached or 'base: it is empty'}")
 

@@ -56,7 +56,7 @@ def list_tasks(
     all_pages: Annotated[bool, typer.Option("--all", help="Follow the cursors to the end.")] = False,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List tasks."""
@@ -105,7 +105,7 @@ def show_tasks(
     ids: IdsArgument,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show everything about tasks. JSON is an object for one id and an array for several."""
@@ -119,7 +119,7 @@ def show_attempts(
     ids: IdsArgument,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the attempts of tasks. JSON is an array of attempts for one id and an array of arrays for several."""
@@ -143,7 +143,7 @@ def retry(
     ids: IdsArgument,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Retry tasks now, without waiting for their next attempt."""
@@ -155,7 +155,7 @@ def pause(
     ids: IdsArgument,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold tasks until they are resumed."""
@@ -167,7 +167,7 @@ def resume(
     ids: IdsArgument,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let paused tasks go on."""
@@ -179,7 +179,7 @@ def cancel(
     ids: IdsArgument,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """End tasks without success and without a dead letter."""
@@ -193,7 +193,7 @@ def reschedule(
     delay: Annotated[str | None, typer.Option("--in", metavar="DURATION", help="90s, 10m, 2h, 1d.")] = None,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Move the next attempt of tasks to another time."""
@@ -232,7 +232,7 @@ class _Answers:
 
 
 def _for_each(
-    ids: list[str], url: str, api_key: str | None, namespace: str, ask: Callable[[ApiClient, str], Any]
+    ids: list[str], url: str, api_key: str | None, namespace: str | None, ask: Callable[[ApiClient, str], Any]
 ) -> _Answers:
     """Make one request for each task and say on standard error which were refused."""
     found = _Answers()
@@ -248,7 +248,7 @@ def _for_each(
 
 
 def _act(
-    action: str, document: Any, ids: list[str], url: str, api_key: str | None, namespace: str, as_json: bool
+    action: str, document: Any, ids: list[str], url: str, api_key: str | None, namespace: str | None, as_json: bool
 ) -> None:
     found = _for_each(
         ids, url, api_key, namespace, lambda client, task: client.post(f"/v1/tasks/{task}/{action}", document)

@@ -83,7 +83,8 @@ def api() -> Iterator[FakeApi]:
 @pytest.fixture
 def run(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> "Run":
     monkeypatch.setenv("REDRIVE_URL", api.url)
-    monkeypatch.delenv("REDRIVE_API_KEY", raising=False)
+    for name in ("REDRIVE_API_KEY", "REDRIVE_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
     return Run()
 
 

@@ -60,6 +60,7 @@ def test_list_passes_filters_key_and_namespace_on(api: FakeApi, run: Run) -> Non
     assert result.exit_code == 0
     request = api.requests[0]
     assert request.headers["authorization"] == "Bearer rdv_secret"
+    assert request.headers["redrive-namespace"] == "staging"
     assert request.query == {
         "group": ["orders"],
         "status": ["dead", "paused"],
@@ -68,8 +69,15 @@ def test_list_passes_filters_key_and_namespace_on(api: FakeApi, run: Run) -> Non
         "created_after": ["2025-01-31T12:00:00Z"],
         "sort": ["-created_at"],
         "limit": ["5"],
-        "namespace": ["staging"],
     }
+
+
+def test_without_a_namespace_the_key_decides(api: FakeApi, run: Run) -> None:
+    api.answer("GET /v1/tasks", {"items": [], "next_cursor": None})
+
+    assert run("tasks", "list").exit_code == 0
+    assert "redrive-namespace" not in api.requests[0].headers
+    assert "authorization" not in api.requests[0].headers
 
 
 def test_list_as_json_is_json_and_nothing_else(api: FakeApi, run: Run) -> None:

@@ -166,18 +166,25 @@ class DevelopmentStack:
         ]
 
     def _environment(self) -> Mapping[str, str]:
-        """Return the configuration of Redrive's own processes."""
-        ui_url = self._temporal.ui_url if self._temporal else None
-        return {
+        """Return the environment of Redrive's own processes: the parent's, with what this stack decides."""
+        environment = {
             # A person who presses Ctrl-C waits for this; what is cut off is repeated at the next start.
-            "REDRIVE_SHUTDOWN_SECONDS": os.environ.get("REDRIVE_SHUTDOWN_SECONDS", "5"),
+            "REDRIVE_SHUTDOWN_SECONDS": "5",
+            **os.environ,
             "REDRIVE_DATABASE_URL": self._database_url(),
             "REDRIVE_TEMPORAL_ADDRESS": self._temporal_address(),
             "REDRIVE_HOST": LOOPBACK,
             "REDRIVE_PORT": str(self._port),
             "REDRIVE_PUBLIC_URL": f"http://{LOOPBACK}:{self._port}",
             "REDRIVE_REQUIRE_API_KEY": str(self._options.require_api_key).lower(),
-            **({"REDRIVE_TEMPORAL_UI_URL": ui_url} if ui_url else {}),
+        }
+        if self._temporal is None:
+            return environment
+        # Temporal's own variables and profiles are for another server: its keys and certificates do not fit this one.
+        return {name: value for name, value in environment.items() if not name.startswith("TEMPORAL_")} | {
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+            "REDRIVE_TEMPORAL_NAMESPACE": "default",
+            "REDRIVE_TEMPORAL_UI_URL": self._temporal.ui_url or "",
         }
 
     def _database_url(self) -> str:

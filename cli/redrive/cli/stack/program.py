@@ -18,7 +18,7 @@ class Program:
         name: What it is called in messages; its log has the same name.
         arguments: The arguments of the `redrive` command.
         log: Its log file; None to write where the parent writes.
-        environment: Variables that add to the parent's environment or replace them.
+        environment: The whole environment; the parent's when omitted.
         ready: Tells whether it does its work yet; by default it does from the start.
         grace_seconds: How long a graceful stop may take.
     """
@@ -40,7 +40,7 @@ class Program:
             # -P: the folder in which the person stands must not be searched for modules.
             [sys.executable, "-P", "-m", "redrive.cli", *arguments],
             log=log,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            env={**(os.environ if environment is None else environment), "PYTHONUNBUFFERED": "1"},
             grace_seconds=grace_seconds,
         )
 

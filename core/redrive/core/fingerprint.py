@@ -18,8 +18,17 @@ _VARIABLE_PARTS: Final = (
     # An apostrophe inside a word (can't, 'it's') neither opens nor closes a quotation.
     (re.compile(r"(?<!\w)b?'(?:[^']|(?<=\w)'(?=\w))*'(?!\w)|\"[^\"]*\""), "<value>"),
     # Hexadecimal and decimal share a placeholder: an id may have no letter among its digits by chance.
-    (re.compile(r"(?<![0-9a-zA-Z])(?:0x[0-9a-fA-F]+|[0-9a-fA-F]{12,})(?![0-9a-zA-Z])"), "<n>"),
-    (re.compile(r"(?:(?<![\w.)-])[-+])?\d+(?:[.:,_]\d+)*(?:[eE][-+]?\d+)?"), "<n>"),
+    (
+        re.compile(
+            r"""(?:(?<![\w.)-])[-+])?(?:
+                0x[0-9a-fA-F]+
+                | (?<![0-9a-zA-Z])(?=\d*[a-fA-F])[0-9a-fA-F]{12,}(?![0-9a-zA-Z])
+                | \d+(?:[.:,_]\d+)*(?:[eE][-+]?\d+)?
+            )""",
+            re.VERBOSE,
+        ),
+        "<n>",
+    ),
 )
 _FRAME: Final = re.compile(r'File "(?P<file>[^"]+)", line \d+, in (?P<function>\S+)')
 _FRAMES: Final = 3

@@ -73,7 +73,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         `, did you mean 'x'?`, or the list of known names when none is near.
     """
     name, names = name[:_LONGEST_NAME], sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.55)
     return f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
 
 
@@ -81,6 +81,11 @@ def require(condition: bool, path: str, problem: str) -> None:
     """Raise `InvalidDocument` unless `condition` holds."""
     if not condition:
         raise InvalidDocument(path, problem)
+
+
+def _expect(condition: bool, path: str, expected: str, got: object) -> None:
+    if not condition:
+        raise InvalidDocument(path, f"expected {expected}, got {_shown(got)}")
 
 
 @lru_cache(maxsize=256)
@@ -108,16 +113,25 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path and name else path or name
 
 
-_SHORT: Final = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxlong = 3, 4, 4, 80, 80
+class _Short(reprlib.Repr):
+    """A `repr` whose cost has a bound, whatever the size and depth of the value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxstring = 3, 4, 4, 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        # `repr` refuses more than 4,300 digits.
+        return super().repr_int(x, level) if x.bit_length() <= 256 else "a number of more than 77 digits"
+
+
+_SHORT: Final = _Short()
 
 
 def _shown(value: object) -> str:
-    """Show a value in a message in the words of JSON, whatever its size and depth."""
+    """Show a value in a message, in the words of JSON where they differ from Python's."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    if isinstance(value, int) and value.bit_length() > 256:  # repr refuses more than 4,300 digits
-        return "a number of more than 77 digits"
     text = _SHORT.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -130,7 +144,7 @@ def _decode(kind: Any, value: object, path: str) -> object:
         return _decode_union(get_args(kind), value, path)
     if origin is Literal:
         allowed = get_args(kind)
-        require(value in allowed, path, f"expected {_either(allowed)}, got {_shown(value)}")
+        _expect(value in allowed, path, _either(allowed), value)
         return value
     if origin is tuple:
         return _decode_tuple(get_args(kind)[0], value, path)
@@ -149,20 +163,20 @@ def _either(allowed: Sequence[object]) -> str:
 def _decode_scalar(kind: Any, value: object, path: str) -> object:
     if kind is float:
         number = _finite(value)
-        require(number is not None, path, f"expected a number, got {_shown(value)}")
+        _expect(number is not None, path, "a number", value)
         return number
     if kind is int:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
-        require(is_whole, path, f"expected a whole number, got {_shown(value)}")
+        _expect(is_whole, path, "a whole number", value)
         return value
     if kind is bool:
-        require(isinstance(value, bool), path, f"expected true or false, got {_shown(value)}")
+        _expect(isinstance(value, bool), path, "true or false", value)
         return value
     if kind is str:
-        require(isinstance(value, str), path, f"expected a string, got {_shown(value)}")
+        _expect(isinstance(value, str), path, "a string", value)
         return value
     if kind is type(None):
-        require(value is None, path, f"expected null, got {_shown(value)}")
+        _expect(value is None, path, "null", value)
         return value
     if kind is datetime:
         return _decode_instant(value, path)
@@ -180,30 +194,28 @@ def _finite(value: object) -> float | None:
 
 
 def _decode_instant(value: object, path: str) -> datetime:
-    expected = f"expected an ISO 8601 instant with a zone such as '2026-01-31T12:00:00Z', got {_shown(value)}"
-    if isinstance(value, datetime):
-        instant = value
-    else:
-        require(isinstance(value, str), path, expected)
-        try:
-            instant = datetime.fromisoformat(cast("str", value))
-        except ValueError:
-            raise InvalidDocument(path, expected) from None
-    require(instant.tzinfo is not None, path, expected)
+    instant = _instant(value)
+    _expect(instant is not None, path, "an ISO 8601 instant with a zone such as '2026-01-31T12:00:00Z'", value)
+    return cast("datetime", instant)
+
+
+def _instant(value: object) -> datetime | None:
     try:
-        return instant.astimezone(UTC)
-    except OverflowError:  # the first and the last hours of the calendar, in a zone far from UTC
-        raise InvalidDocument(path, expected) from None
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+        # OverflowError: the first and the last hours of the calendar, in a zone far from UTC.
+        return instant.astimezone(UTC) if isinstance(instant, datetime) and instant.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _decode_tuple(kind: Any, value: object, path: str) -> tuple[object, ...]:
-    require(isinstance(value, (list, tuple)), path, f"expected a list, got {_shown(value)}")
+    _expect(isinstance(value, (list, tuple)), path, "a list", value)
     items = cast("Sequence[object]", value)
     return tuple(_decode(kind, item, f"{path}[{index}]") for index, item in enumerate(items))
 
 
 def _decode_mapping(kind: Any, value: object, path: str) -> dict[str, object]:
-    require(isinstance(value, Mapping), path, f"expected an object, got {_shown(value)}")
+    _expect(isinstance(value, Mapping), path, "an object", value)
     arguments = get_args(kind)
     item_kind = arguments[1] if arguments else Any
     document = _named(cast("Mapping[object, object]", value), path)
@@ -212,7 +224,7 @@ def _decode_mapping(kind: Any, value: object, path: str) -> dict[str, object]:
 
 def _named(value: Mapping[object, object], path: str) -> Mapping[str, object]:
     for name in value:
-        require(isinstance(name, str), path, f"expected names that are strings, got {_shown(name)}")
+        _expect(isinstance(name, str), path, "names that are strings", name)
     return cast("Mapping[str, object]", value)
 
 
@@ -222,13 +234,11 @@ def _decode_union(kinds: Sequence[Any], value: object, path: str) -> object:
     tagged = {name: kind for kind in kinds if (name := _tag(kind)) is not None}
     if tagged and isinstance(value, Mapping):
         document = cast("Mapping[str, object]", value)
-        require("kind" in document, _join(path, "kind"), f"is missing; expected {_either(sorted(tagged))}")
+        if "kind" not in document:
+            raise InvalidDocument(_join(path, "kind"), f"is missing; expected {_either(sorted(tagged))}")
         tag = document["kind"]
-        require(
-            isinstance(tag, str) and tag in tagged,
-            _join(path, "kind"),
-            f"expected {_either(sorted(tagged))}, got {_shown(tag)}",
-        )
+        known = isinstance(tag, str) and tag in tagged
+        _expect(known, _join(path, "kind"), _either(sorted(tagged)), tag)
         return _decode(tagged[cast("str", tag)], document, path)
     problems: dict[str, None] = {}
     for kind in kinds:
@@ -253,11 +263,12 @@ def _tag(kind: Any) -> str | None:
 def _decode_dataclass(kind: type, value: object, path: str) -> object:
     if isinstance(value, kind):
         return value
-    require(isinstance(value, Mapping), path, f"expected an object, got {_shown(value)}")
+    _expect(isinstance(value, Mapping), path, "an object", value)
     document = _named(cast("Mapping[object, object]", value), path)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     for name in document:
-        require(name in fields, _join(path, name), f"unknown field{did_you_mean(name, fields)}")
+        if name not in fields:
+            raise InvalidDocument(_join(path, name), f"unknown field{did_you_mean(name, fields)}")
     hints = _hints(kind)
     arguments: dict[str, object] = {}
     for name, field in fields.items():

@@ -23,6 +23,8 @@ from redrive.core.wire import (
     GENERATION_HEADER,
     IDEMPOTENCY_HEADER,
     MAX_ATTEMPTS_HEADER,
+    MAX_LOG_CHARACTERS,
+    MAX_LOG_LINES,
     MAX_RESPONSE_BYTES,
     STOP_HEADER,
     TASK_HEADER,
@@ -41,8 +43,6 @@ NOT_TAKEN: Final = frozenset({429, 503})
 SNOOZED: Final = "redrive.Snoozed"
 """Error type of an attempt that the client called off because it was too early."""
 
-_LOG_LINES: Final = 200
-_LOG_CHARACTERS: Final = 32_768
 _MESSAGE_CHARACTERS: Final = 4_000
 _STACK_CHARACTERS: Final = 16_000
 _ANSWER_FIELDS: Final = frozenset(field.name for field in fields(ExecuteAnswer))
@@ -228,12 +228,12 @@ def _failed(status: AttemptStatus, error_type: str, message: str, answer: Answer
 
 def _logs(said: ExecuteAnswer) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
-    room = _LOG_CHARACTERS
-    for line in said.logs[:_LOG_LINES]:
+    room = MAX_LOG_CHARACTERS
+    for line in said.logs[:MAX_LOG_LINES]:
         room -= len(line.message)
         if room < 0:
             break
-        kept.append({"at": line.at, "level": _clean(line.level)[:20], "message": _clean(line.message)})
+        kept.append({"at": line.at.isoformat(), "level": _clean(line.level)[:20], "message": _clean(line.message)})
     return kept
 
 

@@ -31,7 +31,6 @@ class Outcome:
         http_status: Status of the answer, when there was one.
         retry_after_seconds: What the target asked for, in seconds.
         stop: Whether the client said: do not retry.
-        snooze: Whether the client said: it is too early. That is no failure and spends no attempt.
         fingerprint: Groups like errors.
     """
 
@@ -40,7 +39,6 @@ class Outcome:
     http_status: int | None = None
     retry_after_seconds: float | None = None
     stop: bool = False
-    snooze: bool = False
     fingerprint: str | None = None
 
 

@@ -206,7 +206,7 @@ async def load_configuration(
 async def count_scenes(session: AsyncSession, namespace: str) -> dict[str, int]:
     """Count the scenes of each group of a namespace."""
     statement = select(Scene.group, func.count()).where(col(Scene.namespace) == namespace).group_by(col(Scene.group))
-    return dict((await session.execute(statement)).tuples())
+    return dict((await session.execute(statement)).tuples().all())
 
 
 async def _add_version(

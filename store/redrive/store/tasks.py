@@ -262,7 +262,7 @@ async def delete_task(session: AsyncSession, namespace: str, task_id: UUID) -> b
 async def count_by_status(session: AsyncSession, namespace: str) -> dict[str, int]:
     """Count the tasks of a namespace by status."""
     statement = select(Task.status, func.count()).where(col(Task.namespace) == namespace).group_by(col(Task.status))
-    return dict((await session.execute(statement)).tuples())
+    return dict((await session.execute(statement)).tuples().all())
 
 
 # --- The starter ------------------------------------------------------------------------------------------------------

@@ -101,17 +101,18 @@ def task_details(task: Mapping[str, Any], now: datetime) -> Table:
 
 def attempt_table(attempts: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     """Return attempts as a table, one line each."""
-    table = _table("generation", "attempt", "status", "started", "took", "node", "error", "why the next delay")
+    table = _table("generation", "attempt", "status", "trigger", "started", "took", "sent to", "error", "why")
     for attempt in attempts:
         table.add_row(
             Text(str(attempt.get("generation", ""))),
             Text(str(attempt.get("number", ""))),
             state(attempt),
+            Text(str(attempt.get("trigger") or _DASH)),
             Text(when(attempt.get("started_at"), now)),
             Text(_took(attempt)),
-            Text(str(attempt.get("node") or _DASH)),
+            Text(str(attempt.get("node_id") or attempt.get("url") or _DASH)),
             Text(error_line(attempt.get("error"))),
-            Text(str(attempt.get("reason") or "")),
+            Text(str(attempt.get("why") or "")),
         )
     return table
 

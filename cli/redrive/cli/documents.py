@@ -18,10 +18,12 @@ class Located:
 
     Attributes:
         line: The number of its first line, from 1.
+        size: Its length in bytes.
         document: The object.
     """
 
     line: int
+    size: int
     document: dict[str, Any]
 
 
@@ -78,7 +80,7 @@ def _object(text: str, position: int) -> tuple[Located, int]:
     document = as_object(value)
     if document is None:
         raise CommandError(f"line {line}: expected a JSON object, got {json.dumps(value)[:40]}")
-    return Located(line, document), end
+    return Located(line, len(text[position:end].encode()), document), end
 
 
 def _skip_space(text: str, position: int) -> int:

@@ -22,6 +22,9 @@ from redrive.cli.documents import Located, read_objects, write_json
 from redrive.cli.failure import CommandError, say_error
 from redrive.core.wire import MAX_BATCH
 
+# Half of what the API takes at once: large payloads make a batch slow, and a slow one is not confirmed in time.
+_BATCH_BYTES = 32 * 1024 * 1024
+
 
 @dataclass(slots=True)
 class Summary:
@@ -66,7 +69,7 @@ def report(
     items = read_objects(_read(file))
     summary = Summary()
     with ApiClient(url, api_key, namespace) as client:
-        for batch in batches(items, MAX_BATCH):
+        for batch in batches(items):
             try:
                 answer = client.post("/v1/tasks/batch", {"tasks": [item.document for item in batch]})
             except CommandError as error:
@@ -92,9 +95,24 @@ def report(
         raise typer.Exit(1)
 
 
-def batches(items: Sequence[Located], size: int) -> Iterator[Sequence[Located]]:
-    """Cut a list into pieces of at most so many items."""
-    return (items[start : start + size] for start in range(0, len(items), size))
+def batches(
+    items: Sequence[Located], most: int = MAX_BATCH, most_bytes: int = _BATCH_BYTES
+) -> Iterator[Sequence[Located]]:
+    """Cut a list into pieces that the API takes.
+
+    Args:
+        items: What to hand in.
+        most: The most items of one piece.
+        most_bytes: The most bytes of one piece; a single item may be larger, and then the API says so.
+    """
+    start, size = 0, 0
+    for end, item in enumerate(items):
+        if end > start and (end - start == most or size + item.size > most_bytes):
+            yield items[start:end]
+            start, size = end, 0
+        size += item.size
+    if items:
+        yield items[start:]
 
 
 def _read(file: str) -> str:

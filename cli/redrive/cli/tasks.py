@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +22,7 @@ tasks = typer.Typer(cls=Commands, help="Find tasks, look at them, and act on the
 IdsArgument = Annotated[
     list[str], typer.Argument(metavar="ID...", help="Ids of tasks; '-' reads them from standard input.")
 ]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; it is shown with the task.")]
 _INSTANT_HELP = "An instant such as 2025-01-31T12:00:00Z, or '2h ago', or 'in 10m'."
 
 
@@ -141,49 +142,53 @@ def show_attempts(
 @tasks.command("retry")
 def retry(
     ids: IdsArgument,
+    reason: ReasonOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Retry tasks now, without waiting for their next attempt."""
-    _act("retry", None, ids, url, api_key, namespace, as_json)
+    _act("retry", _operation(reason), ids, url, api_key, namespace, as_json)
 
 
 @tasks.command("pause")
 def pause(
     ids: IdsArgument,
+    reason: ReasonOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold tasks until they are resumed."""
-    _act("pause", None, ids, url, api_key, namespace, as_json)
+    _act("pause", _operation(reason), ids, url, api_key, namespace, as_json)
 
 
 @tasks.command("resume")
 def resume(
     ids: IdsArgument,
+    reason: ReasonOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let paused tasks go on."""
-    _act("resume", None, ids, url, api_key, namespace, as_json)
+    _act("resume", _operation(reason), ids, url, api_key, namespace, as_json)
 
 
 @tasks.command("cancel")
 def cancel(
     ids: IdsArgument,
+    reason: ReasonOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """End tasks without success and without a dead letter."""
-    _act("cancel", None, ids, url, api_key, namespace, as_json)
+    _act("cancel", _operation(reason), ids, url, api_key, namespace, as_json)
 
 
 @tasks.command("reschedule")
@@ -191,6 +196,7 @@ def reschedule(
     ids: IdsArgument,
     at: Annotated[str | None, typer.Option("--at", metavar="WHEN", help=_INSTANT_HELP)] = None,
     delay: Annotated[str | None, typer.Option("--in", metavar="DURATION", help="90s, 10m, 2h, 1d.")] = None,
+    reason: ReasonOption = None,
     url: UrlOption = DEFAULT_URL,
     api_key: KeyOption = None,
     namespace: NamespaceOption = None,
@@ -199,9 +205,12 @@ def reschedule(
     """Move the next attempt of tasks to another time."""
     if (at is None) == (delay is None):
         raise typer.BadParameter("give either --at or --in")
-    now = datetime.now(UTC)
-    due = parse_instant(at, now) if at is not None else now + (parse_duration(delay) if delay else timedelta())
-    _act("reschedule", {"next_attempt_at": iso(due)}, ids, url, api_key, namespace, as_json)
+    if at is not None:
+        due: dict[str, Any] = {"at": iso(parse_instant(at, datetime.now(UTC)))}
+    else:
+        # A delay counts from the API's clock, which may not be this machine's.
+        due = {"delay_seconds": parse_duration(delay or "").total_seconds()}
+    _act("reschedule", {**_operation(reason), **due}, ids, url, api_key, namespace, as_json)
 
 
 class _Answers:
@@ -259,6 +268,10 @@ def _act(
     elif documents:
         display.console().print(display.task_table(documents, datetime.now(UTC)))
     found.finish()
+
+
+def _operation(reason: str | None) -> dict[str, Any]:
+    return {} if reason is None else {"reason": reason}
 
 
 def _expand(ids: list[str]) -> list[str]:

@@ -20,6 +20,14 @@ from redrive.cli.stack.state import DataFolder, stop_orphans
 
 from .conftest import Run
 
+WAITING = "import sys; print(flush=True); sys.stdin.read()"
+
+
+def await_start(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the first line: a process that was just started has no command line for an instant."""
+    assert process.stdout is not None
+    process.stdout.readline()
+
 
 def redrive(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -119,8 +127,9 @@ def test_a_shown_address_has_no_password(url: str, shown: str) -> None:
 
 def test_a_process_is_recognised_by_its_arguments() -> None:
     """Ids are reused: a recorded id alone must not get a stranger killed."""
-    argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
+    argv = [sys.executable, "-c", WAITING]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        await_start(process)
         assert is_same_command(process.pid, argv)
         assert not is_same_command(process.pid, [sys.executable, "-c", "import os"])
         process.communicate()
@@ -130,11 +139,13 @@ def test_a_process_is_recognised_by_its_arguments() -> None:
 
 def test_what_a_killed_stack_left_behind_is_stopped(tmp_path: Path) -> None:
     """Where the kernel does not end orphans, the next start does; strangers with a reused id are left alone."""
-    argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    argv = [sys.executable, "-c", WAITING]
     with (
-        subprocess.Popen(argv, stdin=subprocess.PIPE) as orphan,
-        subprocess.Popen([*argv, "stranger"], stdin=subprocess.PIPE) as stranger,
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as orphan,
+        subprocess.Popen([*argv, "stranger"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger,
     ):
+        await_start(orphan)
+        await_start(stranger)
         # A process that ended stays visible until its parent has asked how; a real orphan's parent does so at once.
         reaper = threading.Thread(target=orphan.wait)
         reaper.start()

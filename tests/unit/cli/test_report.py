@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from redrive.cli.documents import Located
+from redrive.cli.report import batches
+
 from .conftest import FakeApi, Run
 
 BATCH = "POST /v1/tasks/batch"
@@ -42,6 +45,15 @@ def test_sends_at_most_a_thousand_at_once(api: FakeApi, run: Run, tmp_path: Path
     summary = json.loads(result.stdout)
     assert summary["accepted"] == 2500
     assert summary["results"][-1]["line"] == 2500
+
+
+def test_large_payloads_make_smaller_batches() -> None:
+    """The API bounds the size of a batch as well as its count."""
+    items = [Located(line=line, size=size, document={}) for line, size in enumerate((4, 4, 4, 90, 1), start=1)]
+
+    cut = [[item.line for item in batch] for batch in batches(items, most=10, most_bytes=10)]
+
+    assert cut == [[1, 2], [3], [4], [5]]
 
 
 def test_names_the_line_of_each_refused_report(api: FakeApi, run: Run) -> None:

@@ -137,13 +137,16 @@ def test_attempts_say_why_the_next_one_runs_when_it_runs(api: FakeApi, run: Run)
         "started_at": "2025-01-01T00:00:00Z",
         "finished_at": "2025-01-01T00:00:01.500000Z",
         "error": {"type": "TimeoutError", "message": "no answer"},
-        "reason": "exponential: 5 s after attempt 1",
+        "why": "exponential: 5 s after attempt 1",
+        "trigger": "timer",
+        "node_id": "node-7",
     }
     api.answer(f"GET /v1/tasks/{TASK}/attempts", {"items": [attempt], "next_cursor": None})
 
     result = run("tasks", "attempts", TASK)
 
     assert "1.500 s" in result.stdout
+    assert "node-7" in result.stdout
     assert "exponential: 5 s after attempt 1" in result.stdout
 
 
@@ -188,11 +191,15 @@ def test_a_refusal_is_one_line_and_does_not_keep_the_others_from_being_done(api:
     assert OTHER in result.stdout
 
 
-def test_reschedule_sends_an_instant(api: FakeApi, run: Run) -> None:
+def test_reschedule_sends_an_instant_or_a_delay(api: FakeApi, run: Run) -> None:
     api.answer(f"POST /v1/tasks/{TASK}/reschedule", task())
 
     assert run("tasks", "reschedule", TASK, "--at", "2030-01-01T00:00:00Z").exit_code == 0
-    assert api.requests[0].document == {"next_attempt_at": "2030-01-01T00:00:00Z"}
+    assert run("tasks", "reschedule", TASK, "--in", "10m", "--reason", "deployment").exit_code == 0
+    assert [request.document for request in api.requests] == [
+        {"at": "2030-01-01T00:00:00Z"},
+        {"delay_seconds": 600.0, "reason": "deployment"},
+    ]
 
 
 def test_reschedule_needs_one_time(run: Run) -> None:

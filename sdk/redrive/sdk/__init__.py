@@ -8,7 +8,6 @@ redrive = Redrive("http://127.0.0.1:8600", group="orders")
 def charge(order_id: str, amount: Decimal) -> None: ...
 """
 
-from redrive.sdk.batching import Window
 from redrive.sdk.client import Redrive, configure, default_client, executor, retryable
 from redrive.sdk.context import (
     Attempt,
@@ -41,10 +40,13 @@ from redrive.sdk.errors import (
     UsageError,
 )
 from redrive.sdk.logs import AttemptLogHandler, attempt_logger
+from redrive.sdk.options import BY_ARGUMENTS
 from redrive.sdk.report import Receipt, Report
 from redrive.sdk.serialisation import Serialiser, register_serialiser
+from redrive.sdk.window import Window
 
 __all__ = [
+    "BY_ARGUMENTS",
     "AccessDenied",
     "Attempt",
     "AttemptCancelled",

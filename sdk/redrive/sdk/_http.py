@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from redrive.core.retry_after import parse_retry_after
 from redrive.core.wire import NAMESPACE_HEADER
 from redrive.sdk.errors import AccessDenied, Conflict, Rejected, ReportError, Unavailable
 
@@ -81,6 +80,8 @@ class Connection:
             Unavailable: There was no answer, or one that says “later”.
         """
         import httpx  # noqa: PLC0415 - see the module's docstring
+
+        from redrive.core.retry_after import parse_retry_after  # noqa: PLC0415 - see the module's docstring
 
         content = body if isinstance(body, str) or body is None else json.dumps(body)
         try:

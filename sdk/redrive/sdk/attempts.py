@@ -15,7 +15,7 @@ import contextvars
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -24,7 +24,7 @@ from redrive.core.documents import decode, encode
 from redrive.core.errors import InvalidDocument
 from redrive.core.signature import InvalidSecret, InvalidSignature, verify
 from redrive.core.wire import ErrorFacts, ExecuteAnswer, ExecuteRequest
-from redrive.sdk.context import SCOPE, Attempt, Scope, Snooze, Stop, Verdict, error_wait_seconds, says_stop
+from redrive.sdk.context import SCOPE, Attempt, Scope, Snooze, Verdict, error_wait_seconds, give_up, says_stop
 from redrive.sdk.errors import AttemptCancelled, DeadlineExceeded, Unserialisable
 from redrive.sdk.executor import ExecutorEntry, Registry
 from redrive.sdk.logs import AttemptLog, capture
@@ -117,6 +117,12 @@ class Runner:
             self._draining = True
             return self._condition.wait_for(lambda: not self._running, timeout_seconds)
 
+    def reset_after_fork(self) -> None:
+        """Forget the parent's attempts."""
+        self._condition = threading.Condition()
+        self._running = {}
+        self._taken = 0
+
     def resume(self) -> None:
         """Take attempts again after a drain."""
         self._draining = False
@@ -143,7 +149,7 @@ class Runner:
         key = (request.task, request.generation, request.attempt)
         if key in self._running:
             return _problem(409, "Attempt already running", f"attempt {request.attempt} of {request.task} runs here")
-        return Reply(200, encode(await self._execute(request, key)))
+        return Reply(200, encode(await self.run(request)))
 
     async def cancel(self, headers: Mapping[str, str], body: bytes) -> Reply:
         """Answer `POST /redrive/v1/cancel`.
@@ -188,7 +194,16 @@ class Runner:
                 return _problem(401, "Bad signature", str(error))
         return None
 
-    async def _execute(self, request: ExecuteRequest, key: AttemptKey) -> ExecuteAnswer:
+    async def run(self, request: ExecuteRequest) -> ExecuteAnswer:
+        """Run one attempt.
+
+        Args:
+            request: The attempt.
+
+        Returns:
+            How it ended. Cancelling this coroutine cancels the attempt.
+        """
+        key = (request.task, request.generation, request.attempt)
         attempt = Attempt(
             task=request.task,
             generation=request.generation,
@@ -204,7 +219,7 @@ class Runner:
         loop = asyncio.get_running_loop()
 
         def cancel() -> None:
-            attempt._cancelled.set()  # noqa: SLF001 - ours; hidden from users, who may only look
+            give_up(attempt)
             loop.call_soon_threadsafe(work.cancel)
 
         with self._registered(key, _Running(attempt, cancel)):
@@ -212,11 +227,11 @@ class Runner:
                 async with asyncio.timeout(attempt.remaining_seconds):
                     return lines.attach(await asyncio.shield(work))
             except TimeoutError:
-                attempt._cancelled.set()  # noqa: SLF001 - as above
+                give_up(attempt)
                 await _stopped(work)
                 return lines.attach(_failed(DeadlineExceeded(f"the attempt was not over at {attempt.deadline}")))
             except asyncio.CancelledError:
-                attempt._cancelled.set()  # noqa: SLF001 - as above
+                give_up(attempt)
                 if work.cancelled():  # by /cancel: the server waits for an answer to execute
                     return lines.attach(_failed(AttemptCancelled("the server cancelled this attempt")))
                 await _stopped(work)
@@ -225,11 +240,12 @@ class Runner:
     async def _run(self, request: ExecuteRequest, attempt: Attempt, lines: AttemptLog) -> ExecuteAnswer:
         await self._take_place()
         handed_on = False
+        scope = Scope(attempt, attempt.deadline)
         try:
             entry = self._registry.find(request.executor)
             args, kwargs = entry.parameters.load(request.args, request.kwargs)
             context = contextvars.copy_context()
-            context.run(SCOPE.set, Scope(attempt, attempt.deadline))
+            context.run(SCOPE.set, scope)
             context.run(capture, lines)
             if entry.is_async:
                 task = asyncio.get_running_loop().create_task(entry.call(args, kwargs), context=context)
@@ -239,9 +255,10 @@ class Runner:
                 result = await self._in_thread(entry, args, kwargs, context)
             return _succeeded(result)
         except Exception as error:  # noqa: BLE001 - whatever the function raises is the attempt's outcome
-            return _failed(error)
+            return _failed(error, stop=scope.stop)
         finally:
             if not handed_on:
+                scope.active = False
                 self._free_place()
 
     async def _in_thread(
@@ -286,7 +303,7 @@ class Runner:
             self._taken -= 1
 
     @contextlib.contextmanager
-    def _registered(self, key: AttemptKey, running: _Running) -> Iterator[None]:
+    def _registered(self, key: AttemptKey, running: _Running) -> Generator[None]:
         self._running[key] = running
         try:
             yield
@@ -335,12 +352,12 @@ def _succeeded(result: Any) -> ExecuteAnswer:
     return ExecuteAnswer("succeeded", result=document)
 
 
-def _failed(error: Exception) -> ExecuteAnswer:
+def _failed(error: Exception, *, stop: bool = False) -> ExecuteAnswer:
     facts = ErrorFacts(**error_document(error))
     wait = error_wait_seconds(error)
     if isinstance(error, Snooze):
         return ExecuteAnswer("snooze", error=facts, retry_after_seconds=wait)
-    if isinstance(error, Stop) or says_stop(error):
+    if stop or says_stop(error):
         return ExecuteAnswer("stop", error=facts)
     return ExecuteAnswer("failed", error=facts, retry_after_seconds=wait)
 

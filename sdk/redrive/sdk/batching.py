@@ -35,6 +35,7 @@ from redrive.sdk._http import Answer, Connection, refusal
 from redrive.sdk.errors import AccessDenied, Rejected, ReportError, Unavailable
 from redrive.sdk.report import Outgoing, Receipt
 from redrive.sdk.spool import Spool, Spooled
+from redrive.sdk.window import Window
 
 log = logging.getLogger("redrive.sdk")
 
@@ -51,21 +52,6 @@ class _Pending:
     future: Future[Receipt]
     urgent: bool
     since: float = field(default_factory=time.monotonic)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """How long background reports may wait for company.
-
-    Attributes:
-        count: Send when so many wait.
-        seconds: Send when the oldest has waited so long, in seconds.
-        capacity: The most that may wait in memory; what comes then goes to the spool.
-    """
-
-    count: int = 100
-    seconds: float = 1.0
-    capacity: int = 10_000
 
 
 class Sender:
@@ -259,7 +245,7 @@ class Sender:
             self._keep(batch, Unavailable(self._why_away))
             return
         try:
-            outcomes = _post(self._connection, [item.outgoing for item in batch])
+            outcomes = post(self._connection, [item.outgoing for item in batch])
         except Unavailable as error:
             self._gone(error)
             self._keep(batch, error)
@@ -345,7 +331,7 @@ class Sender:
                 self._back()
                 return
             try:
-                outcomes = _post(self._connection, [item.outgoing for item in reports])
+                outcomes = post(self._connection, [item.outgoing for item in reports])
             except Unavailable as error:
                 self._gone(error)
                 return
@@ -364,8 +350,15 @@ class Sender:
 _random: Final = random.Random()  # noqa: S311 - spreads waits, hides nothing
 
 
-def _post(connection: Connection, reports: Sequence[Outgoing]) -> list[Outcome]:
+def post(connection: Connection, reports: Sequence[Outgoing]) -> list[Outcome]:
     """Send reports, and tell what became of each.
+
+    Args:
+        connection: The way to the server.
+        reports: At most 1,000 reports.
+
+    Returns:
+        A receipt or an error for each report, in their order.
 
     Raises:
         Unavailable: Nothing is known of any of them.
@@ -376,7 +369,7 @@ def _post(connection: Connection, reports: Sequence[Outgoing]) -> list[Outcome]:
     answer = connection.call("POST", "/v1/tasks/batch", body)
     if answer.status == 413:  # the limit of a proxy on the way, perhaps: smaller ones may pass
         middle = len(reports) // 2
-        return _post(connection, reports[:middle]) + _post(connection, reports[middle:])
+        return post(connection, reports[:middle]) + post(connection, reports[middle:])
     error = refusal(answer.status, answer.document)
     if isinstance(error, AccessDenied):
         return [error] * len(reports)

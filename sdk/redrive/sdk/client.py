@@ -1,55 +1,44 @@
-"""The client: everything that an application needs of Redrive, in one object."""
+"""The client: everything that an application needs of Redrive, in one object.
+
+What it is made of (`_parts.Parts`: connection, spool, sender, runner, event loop) is loaded when it is first needed:
+most processes import the SDK, decorate functions, and never see a failure.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import logging
 import os
-import signal
 import threading
 import types
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
-from redrive.sdk import outbox
-from redrive.sdk._http import Connection
-from redrive.sdk.attempts import Runner
-from redrive.sdk.batching import Sender, Window
 from redrive.sdk.decorator import RetryableDecorator, retryable_decorator
 from redrive.sdk.errors import NotConfigured, ReportError, UsageError
 from redrive.sdk.executor import ExecutorDecorator, Registry, entry_of, executor_decorator
-from redrive.sdk.node import Node, NodeFacts
 from redrive.sdk.options import RetryableOptions
 from redrive.sdk.report import Outgoing, Receipt, Report, ReportOptions, make_report, prepare
 from redrive.sdk.serialisation import dump
-from redrive.sdk.serving import AsgiApp, AsgiServing, LoopThread, OwnServer, WsgiApp, WsgiServing, local_address
-from redrive.sdk.spool import Spool, default_path
+from redrive.sdk.window import Window
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import httpx
+
+    from redrive.sdk._parts import Backend, Parts
+    from redrive.sdk.attempts import Runner
+    from redrive.sdk.node import Node
+    from redrive.sdk.serving import AsgiApp, AsgiServing, WsgiApp, WsgiServing
 
 log = logging.getLogger("redrive.sdk")
 
 _shared: Final = Registry()
 """Executors of the module-level decorators: every client serves them."""
-
-
-class Backend(Protocol):
-    """Where reports go: the sender, or a stand-in of the testing kit."""
-
-    def submit(self, outgoing: Outgoing, *, urgent: bool = True) -> Future[Receipt]:
-        """Hand over a report."""
-        ...
-
-    def withdraw(self, outgoing: Outgoing, future: Future[Receipt]) -> Receipt:
-        """Stop waiting for a report, and keep it some other way."""
-        ...
 
 
 class Redrive:
@@ -116,31 +105,34 @@ class Redrive:
             raise UsageError(f"url: expected an address such as 'http://127.0.0.1:8600', got {self.url!r}")
         if capacity < 1:
             raise UsageError(f"capacity: expected 1 or more, got {capacity}")
-        self._timeout = timeout
         self._node_url = node_url or os.environ.get("REDRIVE_NODE_URL")
-        self._capacity = capacity
         self._labels = dict(labels or {})
         self._version = version
         self._drain_timeout = drain_timeout
         self._secrets = list(signing_secrets) if signing_secrets is not None else None
-        self.registry = Registry(parent=_shared)
-        key = api_key or os.environ.get("REDRIVE_API_KEY")
-        self._connection = Connection(self.url, self.namespace, key, timeout, transport)
-        self._spool = Spool(self._spool_path(spool)) if spool is not False else None
-        self._sender = Sender(self._connection, self._spool, window or Window())
-        self._loop = LoopThread()
+        self.registry = Registry(parents=[_shared])
+        self._settings: dict[str, Any] = {
+            "url": self.url,
+            "namespace": self.namespace,
+            "api_key": api_key or os.environ.get("REDRIVE_API_KEY"),
+            "timeout": timeout,
+            "spool": self._spool_path(spool),
+            "window": window or Window(),
+            "capacity": capacity,
+            "verify_signatures": verify_signatures,
+            "transport": transport,
+        }
+        self._lock = threading.RLock()
+        self._parts: Parts | None = None
         self._node: Node | None = None
         self._node_wanted = False
-        self._lock = threading.Lock()
-        self._backend: Backend | None = None
         self._enabled = True
         self._sleeps = True
         self._sigterm_done = False
-        self.runner = Runner(
-            self.registry, capacity, self._known_secrets, self._refresh_secrets, verify_signatures=verify_signatures
-        )
         _clients.add(self)
-        self._sender.ship()  # what an earlier process left behind
+        path = self._settings["spool"]
+        if path is not None and path.exists():
+            self._get().sender.ship()  # what an earlier process left behind
 
     # Reporting ----------------------------------------------------------------------------------------------------
 
@@ -179,6 +171,8 @@ class Redrive:
         """
         outgoing = self._prepare(make_report(scene, options))
         if session is not None:
+            from redrive.sdk import outbox  # noqa: PLC0415 - see the module's docstring
+
             return outbox.store(session, outgoing)
         return self.hand_over(outgoing, background=background, timeout=timeout)
 
@@ -216,6 +210,8 @@ class Redrive:
         """
         outgoing = self._prepare(make_report(scene, options))
         if session is not None:
+            from redrive.sdk import outbox  # noqa: PLC0415 - see the module's docstring
+
             return await outbox.astore(session, outgoing)
         return await self.ahand_over(outgoing, background=background, timeout=timeout)
 
@@ -262,8 +258,10 @@ class Redrive:
             outcomes = await redrive.areport_many(reports)
             ```
         """
+        import asyncio  # noqa: PLC0415 - who awaits has loaded it; who does not should not
+
         handed = await asyncio.to_thread(self._submit_all, reports)
-        outcomes = await asyncio.gather(*(self._await(*one, timeout) for one in handed), return_exceptions=True)
+        outcomes = await asyncio.gather(*(self._get().await_(*one, timeout) for one in handed), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not isinstance(outcome, ReportError):
                 raise outcome
@@ -278,17 +276,35 @@ class Redrive:
         future = self._submit(outgoing, urgent=not background)
         if background and not future.done():
             return Receipt("queued", outgoing.idempotency_key)
-        return self._wait(outgoing, future, timeout)
+        return self._get().wait(outgoing, future, timeout)
 
     async def ahand_over(
         self, outgoing: Outgoing, *, background: bool = False, timeout: float | None = None
     ) -> Receipt:
         """Send a prepared report without blocking the event loop."""
+        import asyncio  # noqa: PLC0415 - as above
+
         # In a thread: while the server is away, submitting means writing to the disk.
         future = await asyncio.to_thread(self._submit, outgoing, urgent=not background)
         if background and not future.done():
             return Receipt("queued", outgoing.idempotency_key)
-        return await self._await(outgoing, future, timeout)
+        return await self._get().await_(outgoing, future, timeout)
+
+    def post(self, reports: Sequence[Outgoing]) -> list[Receipt | ReportError]:
+        """Send prepared reports past the spool; the relay of the outbox does, which has a safe place of its own.
+
+        Args:
+            reports: At most 1,000 reports.
+
+        Returns:
+            What became of each.
+
+        Raises:
+            Unavailable: Nothing is known of any of them.
+        """
+        from redrive.sdk.batching import post  # noqa: PLC0415 - see the module's docstring
+
+        return post(self._get().connection, reports)
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Send what waits in memory now.
@@ -304,12 +320,19 @@ class Redrive:
             redrive.flush()
             ```
         """
-        return self._sender.flush(timeout)
+        return self._parts.sender.flush(timeout) if self._parts is not None else True
 
     @property
     def spooled(self) -> int:
         """How many reports wait on this machine's disk."""
-        return self._spool.count() if self._spool is not None else 0
+        spool = self._get().spool
+        return spool.count() if spool is not None else 0
+
+    @property
+    def set_aside(self) -> int:
+        """How many reports of the spool the server refused; they stay on this machine's disk for a person."""
+        spool = self._get().spool
+        return spool.count_rejected() if spool is not None else 0
 
     # Decorators ---------------------------------------------------------------------------------------------------
 
@@ -384,11 +407,13 @@ class Redrive:
             app = redrive.asgi(FastAPI(), url="http://orders-1:8000")
             ```
         """
+        from redrive.sdk.serving import AsgiServing  # noqa: PLC0415 - see the module's docstring
+
         self._node_url = url or self._node_url
         return AsgiServing(self, app)
 
     @contextlib.asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
         """Be a node between the start and the end of an application, for those that mount `asgi()`.
 
         Args:
@@ -406,6 +431,8 @@ class Redrive:
             app.mount("/", redrive.asgi(url="http://orders-1:8000"))
             ```
         """
+        import asyncio  # noqa: PLC0415 - as above
+
         self.start_node()
         try:
             yield
@@ -430,12 +457,14 @@ class Redrive:
             app.wsgi_app = redrive.wsgi(app.wsgi_app, url="http://orders-1:8000")
             ```
         """
+        from redrive.sdk.serving import WsgiServing  # noqa: PLC0415 - see the module's docstring
+
         self._node_url = url or self._node_url
         self.start_node()
-        return WsgiServing(self, app, self._loop)
+        return WsgiServing(self, app, self._get().loop)
 
     @contextlib.contextmanager
-    def serve(self, host: str = "127.0.0.1", port: int = 0, *, url: str | None = None) -> Iterator[str]:
+    def serve(self, host: str = "127.0.0.1", port: int = 0, *, url: str | None = None) -> Generator[str]:
         """Serve attempts from a script or a worker, by a small server in a thread.
 
         Args:
@@ -455,7 +484,10 @@ class Redrive:
                 do_other_work()
             ```
         """
-        server = OwnServer(AsgiServing(self), host, port, self._loop)
+        from redrive.sdk.serving import AsgiServing, OwnServer, local_address  # noqa: PLC0415 - see the docstring
+
+        loop = self._get().loop
+        server = OwnServer(AsgiServing(self), host, port, loop)
         shown = local_address() if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
         self._node_url = url or f"http://{f'[{shown}]' if ':' in shown else shown}:{server.port}"
         server.start()
@@ -465,7 +497,7 @@ class Redrive:
         finally:
             self.stop_node()
             server.stop()
-            self._loop.stop()
+            loop.stop()
 
     def start_node(self) -> None:
         """Register this process as a node, in the background, and keep its heart beating.
@@ -478,12 +510,18 @@ class Redrive:
                 "a node needs the address under which the server reaches it: pass url='http://this-host:8000' to "
                 "asgi(), wsgi() or serve(), node_url=… to Redrive(), or set REDRIVE_NODE_URL"
             )
+        from redrive.sdk.node import Node, NodeFacts  # noqa: PLC0415 - see the module's docstring
+
         with self._lock:
             self._node_wanted = True
             if self._node is None:
-                facts = NodeFacts(self._group, self._node_url, self._capacity, self._labels, self._version)
+                facts = NodeFacts(self._group, self._node_url, self._settings["capacity"], self._labels, self._version)
                 self._node = Node(
-                    self._connection, facts, self.registry.names, lambda: self.runner.in_flight, self._secrets
+                    self._get().connection,
+                    facts,
+                    self.registry.names,
+                    lambda: self.runner.in_flight,
+                    self._secrets,
                 )
             self.runner.resume()
             self._node.start()
@@ -501,6 +539,11 @@ class Redrive:
         node.stop()
 
     @property
+    def runner(self) -> Runner:
+        """Runs the attempts of this process."""
+        return self._get().runner
+
+    @property
     def node(self) -> Node | None:
         """The registration of this process; None while it is none."""
         return self._node
@@ -514,11 +557,8 @@ class Redrive:
             timeout: The longest to wait for reports, in seconds; what is left then is in the spool.
         """
         self.stop_node()
-        self._sender.close(timeout)
-        self._loop.stop()
-        self._connection.close()
-        if self._spool is not None:
-            self._spool.close()
+        if self._parts is not None:
+            self._parts.close(timeout)
 
     async def aclose(self, timeout: float = 10.0) -> None:
         """Close without blocking the event loop; see `close`.
@@ -526,9 +566,11 @@ class Redrive:
         Args:
             timeout: The longest to wait for reports, in seconds.
         """
+        import asyncio  # noqa: PLC0415 - as above
+
         await asyncio.to_thread(self.close, timeout)
 
-    def __enter__(self) -> Redrive:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -536,7 +578,7 @@ class Redrive:
     ) -> None:
         self.close()
 
-    async def __aenter__(self) -> Redrive:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -559,14 +601,31 @@ class Redrive:
         """Whether local waits are real; the testing kit skips them."""
         return self._sleeps
 
+    @contextlib.contextmanager
+    def replaced(self, backend: Backend | None = None, *, enabled: bool = True) -> Generator[None]:
+        """Report to something else for a while, without waits; the testing kit does.
+
+        Args:
+            backend: What takes the reports; None to leave that as it is.
+            enabled: Whether failures are handled at all.
+
+        Yields:
+            Nothing.
+        """
+        parts = self._get()
+        before = (parts.backend, self._enabled, self._sleeps)
+        parts.backend = backend or parts.backend
+        self._enabled, self._sleeps = enabled, False
+        try:
+            yield
+        finally:
+            parts.backend, self._enabled, self._sleeps = before
+
     def reset_after_fork(self) -> None:
         """Begin anew in a child process; called by itself."""
-        self._lock = threading.Lock()
-        self._connection.reset_after_fork()
-        if self._spool is not None:
-            self._spool.reset_after_fork()
-        self._loop.reset_after_fork()
-        self._sender.reset_after_fork()
+        self._lock = threading.RLock()
+        if self._parts is not None:
+            self._parts.reset_after_fork()
         self._node = None
         if self._node_wanted:
             self.start_node()
@@ -602,33 +661,17 @@ class Redrive:
 
     def _submit(self, outgoing: Outgoing, *, urgent: bool) -> Future[Receipt]:
         if not urgent and not self._sigterm_done:
+            from redrive.sdk._parts import before_sigterm  # noqa: PLC0415 - see the module's docstring
+
             self._sigterm_done = True
-            _flush_on_sigterm()
-        return (self._backend or self._sender).submit(outgoing, urgent=urgent)
+            before_sigterm(_flush_all)
+        return self._get().backend.submit(outgoing, urgent=urgent)
 
     def _outcome(self, outgoing: Outgoing, future: Future[Receipt], timeout: float | None) -> Receipt | ReportError:
         try:
-            return self._wait(outgoing, future, timeout)
+            return self._get().wait(outgoing, future, timeout)
         except ReportError as error:
             return error
-
-    def _wait(self, outgoing: Outgoing, future: Future[Receipt], timeout: float | None) -> Receipt:
-        try:
-            return future.result(self._patience(timeout))
-        except FutureTimeout:
-            return (self._backend or self._sender).withdraw(outgoing, future)
-
-    async def _await(self, outgoing: Outgoing, future: Future[Receipt], timeout: float | None) -> Receipt:
-        waiting = asyncio.wrap_future(future)
-        # `wait` leaves the future alone when the time is over or the caller is cancelled; `wait_for` would cancel it.
-        done, _ = await asyncio.wait({waiting}, timeout=self._patience(timeout))
-        if done:
-            return waiting.result()
-        return await asyncio.to_thread((self._backend or self._sender).withdraw, outgoing, future)
-
-    def _patience(self, timeout: float | None) -> float:
-        # One request's time and a little: whoever joins a batch waits for the request before it, too.
-        return timeout if timeout is not None else self._timeout + 1.0
 
     def _known_secrets(self) -> list[str] | None:
         if self._secrets is not None:
@@ -640,12 +683,42 @@ class Redrive:
         if node is not None and self._secrets is None:
             node.refresh()
 
-    def _spool_path(self, spool: bool | str | Path) -> Path:
-        return default_path(self.url, self.namespace, self._group) if isinstance(spool, bool) else Path(spool)
+    def _spool_path(self, spool: bool | str | Path) -> Path | None:
+        if isinstance(spool, bool):
+            from redrive.sdk.spool import default_path  # noqa: PLC0415 - see the module's docstring
+
+            return default_path(self.url, self.namespace, self._group) if spool else None
+        return Path(spool)
+
+    def _get(self) -> Parts:
+        parts = self._parts
+        if parts is None:
+            with self._lock:
+                if self._parts is None:
+                    from redrive.sdk._parts import Parts, Settings  # noqa: PLC0415 - see the module's docstring
+
+                    self._parts = Parts(
+                        Settings(**self._settings), self.registry, self._known_secrets, self._refresh_secrets
+                    )
+                parts = self._parts
+        return parts
 
 
 _clients: weakref.WeakSet[Redrive] = weakref.WeakSet()
 _default: Redrive | None = None
+
+
+@contextlib.contextmanager
+def some_default() -> Generator[None]:
+    """See to it that the module-level decorators have a client for a while, for tests that configure none."""
+    global _default  # noqa: PLW0603 - as below
+    before = _default
+    if before is None:
+        _default = Redrive("http://redrive.invalid", group="testing", spool=False)
+    try:
+        yield
+    finally:
+        _default = before
 
 
 def configure(client: Redrive) -> Redrive:
@@ -665,6 +738,11 @@ def configure(client: Redrive) -> Redrive:
     global _default  # noqa: PLW0603 - the one default, as its name says
     _default = client
     return client
+
+
+def all_clients() -> list[Redrive]:
+    """List the clients of this process."""
+    return list(_clients)
 
 
 def default_client() -> Redrive:
@@ -756,18 +834,9 @@ def _reset_all() -> None:
         client.reset_after_fork()
 
 
-def _flush_on_sigterm() -> None:
-    """Send background reports before SIGTERM ends a process that does not handle it itself."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        return  # servers such as uvicorn and gunicorn end in order, and then `atexit` sends them
-
-    def end(number: int, frame: types.FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        for client in list(_clients):
-            client.flush(timeout=5.0)
-        signal.raise_signal(number)
-
-    signal.signal(signal.SIGTERM, end)
+def _flush_all() -> None:
+    for client in list(_clients):
+        client.flush(timeout=5.0)
 
 
 atexit.register(_close_all)

@@ -64,19 +64,24 @@ class Snooze(Verdict):
 
 
 def stop(reason: str = "the client said stop") -> Stop:
-    """Say that a failure must not be retried: `raise stop("card is closed")`, or return it.
+    """Say that a failure must not be retried: raise what this returns, or return it.
 
     Args:
         reason: Why, for the person who looks at the dead letter.
 
     Returns:
         The verdict.
+
+    Example:
+        ```python
+        raise stop("the card is closed")
+        ```
     """
     return Stop(reason)
 
 
 def retry_after(seconds: float | timedelta, reason: str = "") -> RetryAfter:
-    """Say how long the next attempt must wait at least: `raise retry_after(30)`, or return it.
+    """Say how long the next attempt must wait at least: raise what this returns, or return it.
 
     Args:
         seconds: The wait, in seconds.
@@ -84,12 +89,17 @@ def retry_after(seconds: float | timedelta, reason: str = "") -> RetryAfter:
 
     Returns:
         The verdict.
+
+    Example:
+        ```python
+        raise retry_after(30)
+        ```
     """
     return RetryAfter(seconds, reason)
 
 
 def snooze(seconds: float | timedelta, reason: str = "") -> Snooze:
-    """Say that it is too early, without spending an attempt: `raise snooze(60)`, or return it.
+    """Say that it is too early, without spending an attempt: raise what this returns, or return it.
 
     Args:
         seconds: The wait, in seconds.
@@ -97,6 +107,11 @@ def snooze(seconds: float | timedelta, reason: str = "") -> Snooze:
 
     Returns:
         The verdict.
+
+    Example:
+        ```python
+        raise snooze(60, "the bank opens at nine")
+        ```
     """
     return Snooze(seconds, reason)
 
@@ -114,6 +129,7 @@ class Attempt:
         max_attempts: The most attempts of this generation; None when the server did not say.
         deadline: When the attempt must have ended.
         last_error: How the attempt before, or the original call, failed.
+        cancel_flag: Set when the server gives the attempt up; look at `cancelled`.
     """
 
     task: str
@@ -124,7 +140,7 @@ class Attempt:
     max_attempts: int | None = None
     deadline: datetime | None = None
     last_error: ErrorFacts | None = None
-    _cancelled: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+    cancel_flag: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     @property
     def is_last(self) -> bool:
@@ -134,7 +150,7 @@ class Attempt:
     @property
     def cancelled(self) -> bool:
         """Whether the server gave this attempt up; a long loop in a plain function looks at it."""
-        return self._cancelled.is_set()
+        return self.cancel_flag.is_set()
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -161,6 +177,11 @@ class Attempt:
         if self.deadline is not None:
             headers[DEADLINE_HEADER] = self.deadline.isoformat()
         return headers
+
+
+def give_up(attempt: Attempt) -> None:
+    """Mark an attempt as cancelled, for the code that looks at `cancelled`."""
+    attempt.cancel_flag.set()
 
 
 class Scope:

@@ -10,22 +10,19 @@ functions and one awaits those of coroutines.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import logging
-import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
-from redrive.core.backoff import next_delay
 from redrive.sdk.context import SCOPE, Scope, Snooze, error_wait_seconds, says_stop
 from redrive.sdk.errors import ReportError, Unserialisable, UsageError
 from redrive.sdk.executor import ExecutorEntry, Registry, entry_of, make_entry
-from redrive.sdk.options import MISSING, CallOptions, Options, check_key, make_options, render_key
+from redrive.sdk.options import BY_ARGUMENTS, MISSING, CallOptions, Options, check_key, make_options, render_key
 from redrive.sdk.report import Outgoing, Receipt, Report, prepare, seconds, stable_key
 from redrive.sdk.serialisation import serialiser_named
 
@@ -37,7 +34,6 @@ S = TypeVar("S")
 
 log = logging.getLogger("redrive.sdk")
 
-_random: Final = random.Random()  # noqa: S311 - spreads waits, hides nothing
 _RAISE: Final = object()
 
 
@@ -201,8 +197,9 @@ class _Plan:
             scene=self.scene,
             target=options.target,
             group=options.group,
-            idempotency_key=render_key(options.idempotency_key, parameters, args, kwargs)
-            or stable_key(self.scene, self.executor, positional, named),
+            idempotency_key=stable_key(self.scene, self.executor, positional, named)
+            if options.idempotency_key == BY_ARGUMENTS
+            else render_key(options.idempotency_key, parameters, args, kwargs),
             business_key=render_key(options.business_key, parameters, args, kwargs),
             delay=max(wait, delay or 0.0) if wait is not None else delay,
             deadline=datetime.now(UTC) + timedelta(seconds=life) if life is not None else None,
@@ -328,6 +325,8 @@ class _Sleep:
         time.sleep(self.seconds)
 
     async def arun(self) -> None:
+        import asyncio  # noqa: PLC0415 - who awaits has loaded it; who does not should not
+
         await asyncio.sleep(self.seconds)
 
 
@@ -404,7 +403,7 @@ def _recover(
     options = plan.options
     first = error
     reporter = plan.reporter()
-    if not reporter.enabled or (error is not None and not _retries(options, error)):
+    if not reporter.enabled or (error is not None and (scope.stop or not _retries(options, error))):
         return _RAISE if error is not None else result
     inside = scope.attempt is not None or scope.guarded  # only with force_report: no local attempts there
     if options.retries_locally and not inside:
@@ -419,7 +418,7 @@ def _recover(
                 result = yield _Call(plan.function, args, kwargs)
             except Exception as again:  # noqa: BLE001 - any error of the function is a failed attempt
                 error = again
-                if not _retries(options, again):
+                if scope.stop or not _retries(options, again):
                     return _raise(first, again)
                 continue
             if options.retry_if_result is None or not options.retry_if_result(result):
@@ -469,7 +468,11 @@ def _retries(options: Options, error: BaseException) -> bool:
 
 def _local_wait(options: Options, scope: Scope, number: int, error: BaseException | None) -> float | None:
     """Tell how long to wait here; None when waiting belongs to the server, or would be in vain."""
-    wait = next_delay(options.backoff, number - 1, datetime.now(UTC), _random).seconds
+    from random import Random  # noqa: PLC0415 - at the first failure, not before
+
+    from redrive.core.backoff import next_delay  # noqa: PLC0415 - as above
+
+    wait = next_delay(options.backoff, number - 1, datetime.now(UTC), Random()).seconds  # noqa: S311 - spreads waits
     asked = error_wait_seconds(error) if error is not None else None
     if isinstance(error, Snooze) or (asked is not None and asked > max(wait, 1.0)):
         return None if options.reports else max(wait, asked or 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -50,11 +49,11 @@ class Registry:
     """Executors by name.
 
     Args:
-        parent: Asked for names that are not here.
+        parents: Asked in turn for names that are not here.
     """
 
-    def __init__(self, parent: Registry | None = None) -> None:
-        self._parent = parent
+    def __init__(self, parents: Sequence[Registry] = ()) -> None:
+        self._parents = tuple(parents)
         self._entries: dict[str, ExecutorEntry] = {}
         self._lock = threading.Lock()
 
@@ -84,15 +83,16 @@ class Registry:
         entry = self._entries.get(name)
         if entry is not None:
             return entry
-        if self._parent is not None and name in self._parent.names():
-            return self._parent.find(name)
+        for parent in self._parents:
+            if name in parent.names():
+                return parent.find(name)
         known = self.names()
         hint = did_you_mean(name, known) if known else "; none is registered: import the modules that define them"
         raise UnknownExecutor(f"no executor is named {name!r} in this process{hint}")
 
     def names(self) -> list[str]:
         """List all names, aliases included."""
-        return sorted({*self._entries, *(self._parent.names() if self._parent is not None else ())})
+        return sorted({*self._entries, *(name for parent in self._parents for name in parent.names())})
 
 
 def make_entry(
@@ -191,6 +191,8 @@ def entry_of(function: object) -> ExecutorEntry | None:
 
 def _class_finder(function: Callable[..., Any]) -> Callable[[], Any]:
     def find() -> Any:
+        import importlib  # noqa: PLC0415 - at the first attempt, not before
+
         found: Any = importlib.import_module(function.__module__)
         for part in function.__qualname__.split(".")[:-1]:
             found = getattr(found, part)

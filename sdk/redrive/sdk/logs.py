@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from redrive.core.wire import MAX_LOG_CHARACTERS, MAX_LOG_LINES, ExecuteAnswer, LogLine
 
@@ -69,6 +69,7 @@ class AttemptLogHandler(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record when an attempt runs."""
         lines = _current.get()
         if lines is not None:
             try:
@@ -80,6 +81,7 @@ class AttemptLogHandler(logging.Handler):
 class _AttemptLogger(logging.LoggerAdapter[logging.Logger]):
     @override
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Write a line to both places."""
         lines = _current.get()
         if lines is not None and self.isEnabledFor(level):
             lines.add(logging.getLevelName(level), _format(msg, args))
@@ -87,6 +89,7 @@ class _AttemptLogger(logging.LoggerAdapter[logging.Logger]):
 
     @override
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Leave the message as it is."""
         return msg, kwargs
 
 
@@ -117,7 +120,7 @@ def _format(message: object, args: tuple[object, ...]) -> str:
     if not args:
         return text
     try:
-        values: Any = args[0] if len(args) == 1 and isinstance(args[0], Mapping) else args
+        values: Any = args[0] if len(args) == 1 and isinstance(cast("Any", args[0]), dict) else args
         return str(text % values)
     except (TypeError, ValueError):
         return text

@@ -202,6 +202,6 @@ class Node:
         return answer
 
     def _learn(self, answer: Answer) -> None:
-        secrets = answer.document.get("signing_secrets")
-        if self._given_secrets is None and isinstance(secrets, list):
-            self._secrets = [str(secret) for secret in secrets]
+        secrets: list[str] | None = answer.document.get("signing_secrets")
+        if self._given_secrets is None and secrets is not None:
+            self._secrets = list(secrets)

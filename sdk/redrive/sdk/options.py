@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
@@ -18,6 +17,9 @@ from redrive.sdk.serialisation import Parameters, serialiser_named
 
 Mode: TypeAlias = Literal["only_local", "only_remote", "local_remote"]
 Errors: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
+BY_ARGUMENTS: Final = "{*}"
+"""As `idempotency_key`: a stable hash of scene, executor and arguments. The same call makes one task, ever."""
+
 Key: TypeAlias = str | Callable[..., str | None]
 
 
@@ -81,8 +83,9 @@ class Options:
         retry_if_result: Tells of a returned value whether it is a failure.
         local_attempts: How often the function runs in this process at most, the call itself included.
         local_backoff: Waits between them: a backoff, or its JSON form.
-        idempotency_key: A format string over the arguments (`"charge:{order_id}"`) or a callable that takes them; None
-            for a stable hash of scene, executor and arguments.
+        idempotency_key: A format string over the arguments (`"charge:{order_id}"`), a callable that takes them, or
+            `BY_ARGUMENTS` for a stable hash of scene, executor and arguments. None for a key of each failure alone: a
+            server keeps keys for good, so that a call that fails again next month must not be taken for a duplicate.
         business_key: What people search for, given in the same way.
         raise_on_exhausted: Whether the error is raised once it was handed over; None is returned otherwise.
         default: Returned then in place of the error.
@@ -228,9 +231,11 @@ def check_key(key: Key | None, option: str, parameters: Parameters, where: str) 
     Raises:
         UsageError: A field of the format string is no parameter.
     """
-    if not isinstance(key, str):
+    if not isinstance(key, str) or key == BY_ARGUMENTS:
         return
     known = parameters.names() + (["self", "cls"] if parameters.skip_first else [])
+    import string  # noqa: PLC0415 - not every application has such keys
+
     try:
         fields = [name for _, name, _, _ in string.Formatter().parse(key) if name is not None]
     except ValueError as error:
@@ -252,8 +257,8 @@ def _check(options: Options, where: str) -> None:
     expect(options.mode in modes, "mode", f"one of {', '.join(map(repr, modes))}")
     expect(options.propagation in ("join", "separate"), "propagation", "'join' or 'separate'")
     for name in ("include", "exclude"):
-        given = getattr(options, name)
-        classes = given if isinstance(given, tuple) else (given,)
+        given: Any = getattr(options, name)
+        classes: Sequence[Any] = [*given] if isinstance(given, tuple) else [given]
         are_errors = all(isinstance(item, type) and issubclass(item, BaseException) for item in classes)
         expect(are_errors, name, "an exception class or a tuple of them")
     whole = type(options.local_attempts) is int

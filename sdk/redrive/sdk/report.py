@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import traceback
-import uuid
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -158,7 +157,7 @@ def prepare(
         UsageError: An option is impossible.
         Unserialisable: The payload is no JSON, or too large.
     """
-    report_id = uuid.uuid4().hex
+    report_id = os.urandom(16).hex()
     key = report.idempotency_key or f"report:{report_id}"
     document: dict[str, Any] = {
         "group": report.group or group,
@@ -204,6 +203,8 @@ def stable_key(scene: str, executor: str, args: Sequence[Any], kwargs: Mapping[s
     Returns:
         64 hexadecimal digits.
     """
+    import hashlib  # noqa: PLC0415 - needed at the first failure, not before
+
     canonical = json.dumps([scene, executor, list(args), dict(kwargs)], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -215,6 +216,8 @@ def seconds(value: Seconds | None) -> float | None:
 
 def error_document(error: BaseException) -> dict[str, Any]:
     """Write down an error: its class, what it says, and where it came from, each limited in length."""
+    import traceback  # noqa: PLC0415 - needed at the first failure, not before
+
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
@@ -230,8 +233,6 @@ def error_document(error: BaseException) -> dict[str, Any]:
 
 def current_trace_context() -> dict[str, str]:
     """Take the W3C trace context from OpenTelemetry, when the application uses it."""
-    import sys  # noqa: PLC0415 - beside its one use
-
     propagate = cast("Any", sys.modules.get("opentelemetry.propagate"))
     carrier: dict[str, str] = {}
     if propagate is not None:  # never imported here: an application that does not trace must not pay for it

@@ -18,7 +18,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final, Protocol, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Protocol, TypeGuard, Union, cast, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from redrive.sdk.errors import Unrestorable, Unserialisable, UsageError
@@ -321,6 +321,22 @@ def _matching(members: list[Any], value: Any) -> Any:
     return Any
 
 
+def _is_class(kind: Any) -> TypeGuard[type[Any]]:
+    return isinstance(kind, type)
+
+
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_dump")
 
@@ -337,16 +353,16 @@ def _dump_rich(value: Any, annotation: Any, where: str) -> Any:
             raise _unannotated(value, where)
         return dump(value.value, Any, where)
     if _is_model(type(value)):
-        if free or not isinstance(value, _class_of(origin)):
+        if type(value) is not origin:  # also for a base class: it would not bring the rest of the fields back
             raise _unannotated(value, where)
-        return cast("Any", value).model_dump(mode="json")
+        return value.model_dump(mode="json")
     if _is_record(type(value)):
-        if free or not isinstance(value, _class_of(origin)):
+        if type(value) is not origin:
             raise _unannotated(value, where)
         hints = _record_hints(type(value))
         return {
             field.name: dump(getattr(value, field.name), hints.get(field.name, Any), f"{where}.{field.name}")
-            for field in dataclasses.fields(cast("Any", value))
+            for field in dataclasses.fields(value)
             if field.init
         }
     if isinstance(value, (str, int)):  # subclasses, such as a StrEnum's plain cousins
@@ -354,7 +370,7 @@ def _dump_rich(value: Any, annotation: Any, where: str) -> Any:
     for kind, (name, plain, _) in _SCALARS.items():
         if isinstance(value, kind):
             return plain(value) if origin is kind else {_TAG: name, "value": plain(value)}
-    if isinstance(value, Mapping):
+    if _is_mapping(value):
         return _dump_mapping(value, annotation, where)
     if isinstance(value, (list, tuple, set, frozenset)):
         return _dump_items(cast("Sequence[Any]", value), annotation, where)
@@ -362,10 +378,6 @@ def _dump_rich(value: Any, annotation: Any, where: str) -> Any:
         f"{where}: {type(value).__module__}.{type(value).__qualname__} cannot travel as JSON. Pass an id and look the "
         "object up on retry, use a dataclass or a pydantic model, or name a serialiser with serialiser=…"
     )
-
-
-def _class_of(origin: Any) -> type:
-    return origin if isinstance(origin, type) else object
 
 
 def _unannotated(value: object, where: str) -> Unserialisable:
@@ -419,8 +431,8 @@ def _record_hints(kind: Any) -> dict[str, Any]:
 
 
 def _load(value: Any, annotation: Any, where: str) -> Any:
-    if isinstance(value, dict) and _TAG in value:
-        return _untag(cast("dict[str, Any]", value), where)
+    if _is_object(value) and _TAG in value:
+        return _untag(value, where)
     members = _members(annotation)
     if members is not None:
         return _load_union(value, members, where)
@@ -428,15 +440,16 @@ def _load(value: Any, annotation: Any, where: str) -> Any:
     if origin is typing.Literal:
         return next((item for item in arguments if item == value or getattr(item, "value", item) == value), value)
     kind = origin or annotation
-    if not isinstance(kind, type) or kind is object:
+    if not _is_class(kind) or kind is object:
         return _load_free(value, where)
+    container: type[Any] = kind  # a name that type checkers do not narrow
     if issubclass(kind, enum.Enum):
         return kind(value)
     if _is_model(kind):
-        return cast("Any", kind).model_validate(value)
+        return kind.model_validate(value)
     if kind in _SCALARS:
         return _SCALARS[kind][2](value)
-    if typing.is_typeddict(annotation):
+    if typing.is_typeddict(annotation) and _is_object(value):
         hints = _record_hints(annotation)
         return {key: _load(item, _unwrap(hints.get(key, Any)), f"{where}[{key!r}]") for key, item in value.items()}
     if _is_record(kind):
@@ -444,7 +457,7 @@ def _load(value: Any, annotation: Any, where: str) -> Any:
     if issubclass(kind, Mapping):
         return _load_mapping(value, arguments, where)
     if issubclass(kind, (list, tuple, set, frozenset, Sequence, typing.AbstractSet)) and kind is not str:
-        return _load_items(kind, value, arguments, where)
+        return _load_items(container, value, arguments, where)
     return _load_plain(kind, value, where)
 
 
@@ -461,10 +474,9 @@ def _load_plain(kind: type, value: Any, where: str) -> Any:
 
 
 def _load_free(value: Any, where: str) -> Any:
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value)
-        return {key: _load(item, Any, f"{where}[{key!r}]") for key, item in items.items()}
-    if isinstance(value, list):
+    if _is_object(value):
+        return {key: _load(item, Any, f"{where}[{key!r}]") for key, item in value.items()}
+    if _is_list(value):
         return [_load(item, Any, where) for item in value]
     return value
 
@@ -484,19 +496,17 @@ def _load_union(value: Any, members: list[Any], where: str) -> Any:
 
 
 def _load_record(kind: type, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
+    if not _is_object(value):
         raise Unrestorable(f"{where}: expected an object for {kind.__qualname__}, got {type(value).__name__}")
     hints = _record_hints(kind)
-    items = cast("dict[str, Any]", value)
-    return kind(**{key: _load(item, _unwrap(hints.get(key, Any)), f"{where}.{key}") for key, item in items.items()})
+    return kind(**{key: _load(item, _unwrap(hints.get(key, Any)), f"{where}.{key}") for key, item in value.items()})
 
 
 def _load_mapping(value: Any, arguments: tuple[Any, ...], where: str) -> Any:
-    if not isinstance(value, dict):
+    if not _is_object(value):
         raise Unrestorable(f"{where}: expected an object, got {type(value).__name__}")
     key_hint, item_hint = (_unwrap(item) for item in arguments) if len(arguments) == 2 else (Any, Any)
-    items = cast("dict[str, Any]", value)
-    return {_load_key(key, key_hint, where): _load(item, item_hint, f"{where}[{key!r}]") for key, item in items.items()}
+    return {_load_key(key, key_hint, where): _load(item, item_hint, f"{where}[{key!r}]") for key, item in value.items()}
 
 
 def _load_key(key: str, hint: Any, where: str) -> Any:
@@ -506,23 +516,24 @@ def _load_key(key: str, hint: Any, where: str) -> Any:
 
 
 def _load_items(kind: type, value: Any, arguments: tuple[Any, ...], where: str) -> Any:
-    if not isinstance(value, list):
+    if not _is_list(value):
         raise Unrestorable(f"{where}: expected a list, got {type(value).__name__}")
-    items = value
+    items: list[Any] = value
     if issubclass(kind, tuple) and arguments and arguments[-1] is not Ellipsis:
         if len(items) != len(arguments):
             raise Unrestorable(f"{where}: expected {len(arguments)} items, got {len(items)}")
         return tuple(_load(item, _unwrap(hint), where) for item, hint in zip(items, arguments, strict=True))
     hint = _unwrap(arguments[0]) if arguments else Any
     restored = [_load(item, hint, f"{where}[{index}]") for index, item in enumerate(items)]
-    for container in (tuple, frozenset):
-        if issubclass(kind, container):
-            return container(restored)
+    if issubclass(kind, tuple):
+        return tuple(restored)
+    if issubclass(kind, frozenset):
+        return frozenset(restored)
     return set(restored) if issubclass(kind, typing.AbstractSet) else restored
 
 
 def _untag(value: dict[str, Any], where: str) -> Any:
-    tag, inner = value[_TAG], value.get("value")
+    tag, inner = value[_TAG], cast("Any", value.get("value"))
     if tag in _BY_TAG:
         return _BY_TAG[tag](inner)
     for container, name in _CONTAINERS.items():

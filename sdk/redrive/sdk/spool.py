@@ -10,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sqlite3
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from redrive.sdk.errors import UsageError
 from redrive.sdk.report import Outgoing
+
+if TYPE_CHECKING:
+    import sqlite3
 
 if sys.platform == "win32":
     import msvcrt
@@ -140,7 +141,7 @@ class Spool:
         return self._connection is not None or self.path.exists()
 
     @contextlib.contextmanager
-    def shipping(self) -> Iterator[bool]:
+    def shipping(self) -> Generator[bool]:
         """Be the one process that ships.
 
         Yields:
@@ -178,6 +179,8 @@ class Spool:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            import sqlite3  # noqa: PLC0415 - a process in which nothing fails does not need it
+
             connection = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
             try:
                 with contextlib.suppress(OSError):
@@ -229,4 +232,6 @@ def _state_folder() -> Path:
     home = Path("~").expanduser()
     if home.is_dir() and os.access(home, os.W_OK):
         return home / ".local" / "state"
+    import tempfile  # noqa: PLC0415 - only where there is no home
+
     return Path(tempfile.gettempdir()) / f"redrive-{os.getuid() if hasattr(os, 'getuid') else 'user'}"

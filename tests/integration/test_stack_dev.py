@@ -204,3 +204,16 @@ def test_a_stop_during_the_start_leaves_nothing_behind(start: Callable[..., Dev]
 
     assert dev.stop() == 0
     assert all(command_line(pid) is None for pid in dev.seen)
+
+
+def test_a_second_ctrl_c_does_not_wait(start: Callable[..., Dev]) -> None:
+    """A part that hangs must not keep a person waiting who has said so twice."""
+    dev = start()
+    state = dev.wait_ready()
+    os.kill(state["processes"]["worker-1"]["pid"], signal.SIGSTOP)
+    dev.process.send_signal(signal.SIGINT)
+    wait_for(lambda: dev.output.rstrip().endswith("stopping"))
+    dev.process.send_signal(signal.SIGINT)
+
+    assert dev.process.wait(5) == 130
+    wait_for(lambda: all(command_line(pid) is None for pid in pids(state)))

@@ -24,7 +24,7 @@ STOP_SIGNALS = (signal.SIGTERM,)
 # user, who would meet them as unexplained delays. Values are JSON.
 _CONFIG = {
     # A shard looks for new work at most so often a second. At the default of 20 each hop waits 50 ms and a remote
-    # activity takes 150 ms instead of 20 ms.
+    # activity takes 150 ms instead of 20 ms. An idle server takes 0.2 % of a core with either value.
     "history.transferProcessorMaxPollRPS": "2000",
     "history.timerProcessorMaxPollRPS": "2000",
     # By default timers fire up to a second late, so a backoff of less than a second would not be honoured.

@@ -36,9 +36,13 @@ class Database:
             # A server that was killed leaves dead connections behind; the first user of each would fail.
             pool_pre_ping=True,
             pool_use_lifo=True,
+            # Errors are logged, and parameters are payloads.
+            hide_parameters=True,
             connect_args={
                 "application_name": application,
                 "connect_timeout": 5,
+                # Instants are UTC wherever the server stands.
+                "options": "-c timezone=UTC",
                 # A vanished server must not hold a worker for the two hours of the kernel's default.
                 "keepalives_idle": 30,
                 "keepalives_interval": 5,

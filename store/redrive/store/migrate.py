@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import NullPool
 
 from redrive.store.database import driver_url
@@ -54,6 +56,15 @@ def current(database_url: str) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+async def revision(session: AsyncSession) -> str | None:
+    """Tell the schema's revision as a running server sees it; None for an empty database."""
+    if await session.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    found: str | None = await session.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+@lru_cache(maxsize=1)
 def head() -> str | None:
     """Tell the newest revision that this version of Redrive knows."""
     return ScriptDirectory.from_config(_config()).get_current_head()

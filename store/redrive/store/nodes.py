@@ -27,17 +27,24 @@ class LiveNode:
     executors: tuple[str, ...]
 
 
-async def register(session: AsyncSession, node: Mapping[str, Any]) -> None:
+async def register(session: AsyncSession, node: Mapping[str, Any]) -> bool:
     """Write a node as live, whether it is new or comes back.
 
     Args:
         session: A transaction.
         node: The columns `id`, `namespace`, `group`, `url`, `labels`, `version`, `executors` and `capacity`.
+
+    Returns:
+        Whether it was written; False when the id belongs to another namespace or group, which must not lose its node.
     """
     fresh = {**node, "status": "live", "in_flight": 0, "last_heartbeat_at": func.now()}
     statement = upsert(Node).values(**fresh, registered_at=func.now())
-    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=fresh))
-    await _notify(session, node["namespace"], node["group"])
+    own = (col(Node.namespace) == node["namespace"]) & (col(Node.group) == node["group"])
+    statement = statement.on_conflict_do_update(index_elements=["id"], set_=fresh, where=own)
+    written = (await session.scalars(statement.returning(col(Node.id)))).first() is not None
+    if written:
+        await _notify(session, node["namespace"], node["group"])
+    return written
 
 
 async def heartbeat(session: AsyncSession, namespace: str, node_id: str, in_flight: int) -> str | None:

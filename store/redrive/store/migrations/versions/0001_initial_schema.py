@@ -298,6 +298,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("namespace", "group", "scene", "version", name=op.f("pk_scene_policies")),
     )
     # ### end Alembic commands ###
+    op.execute("INSERT INTO namespaces (name, description) VALUES ('default', 'the first namespace')")
 
 
 def downgrade() -> None:

@@ -1,0 +1,96 @@
+"""The application: routes, errors, and what runs beside the requests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+from collections.abc import AsyncGenerator, Awaitable
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from redrive.api.body import Edge
+from redrive.api.documentation import DESCRIPTION, Application, operation_id
+from redrive.api.failures import refusal_of
+from redrive.api.routers import health, nodes, tasks
+from redrive.api.services import Services, make_services
+from redrive.api.starter import Starter
+from redrive.api.waker import Waker
+from redrive.store.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the application. Connections are opened when it starts.
+
+    Args:
+        settings: What the operator set.
+    """
+    services = make_services(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        await services.engine.start()
+        try:
+            async with _running(services):
+                yield
+        finally:
+            await services.engine.close()
+            await services.database.close()
+
+    app = Application(
+        title="Redrive",
+        version=importlib.metadata.version("redrive"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        generate_unique_id_function=operation_id,
+        redoc_url=None,
+        # A path with a slash at its end is another path, and a redirect would lose the body of a report.
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    app.add_middleware(Edge)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    for module in (tasks, nodes, health):
+        app.include_router(module.router)
+    return app
+
+
+def app_from_environment() -> FastAPI:
+    """Make the application from `REDRIVE_*`: uvicorn's factory, for several processes."""
+    return create_app(Settings())
+
+
+@contextlib.asynccontextmanager
+async def _running(services: Services) -> AsyncGenerator[None]:
+    """Run what works beside the requests."""
+    starter = Starter(services.database, services.engine, services.settings)
+    waker = Waker(services.database, services.engine)
+    running = [
+        asyncio.create_task(_keep_running("starter", starter.run())),
+        asyncio.create_task(_keep_running("waker", waker.run())),
+        asyncio.create_task(_keep_running("key ring", services.keys.keep_touching())),
+    ]
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _keep_running(name: str, work: Awaitable[None]) -> None:
+    """Say so when work ends that never should."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it was, an operator must see it
+        _LOG.exception("the %s has failed; restart this process", name)
+
+
+async def _answer_http_error(_request: Request, error: Exception) -> Response:
+    return refusal_of(error).response()

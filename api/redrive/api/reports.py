@@ -1,0 +1,334 @@
+"""Taking reports: from a document that came over the wire to a row that will be retried.
+
+The work on one report is done before the database is asked for anything, so that a bad report of a batch costs the
+others nothing. Then one transaction makes the scenes that are new, inserts every task in one statement, and finds the
+tasks of idempotency keys that are known. Its commit is the acknowledgement; it needs PostgreSQL alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, Final, cast
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from redrive.api.access import Access
+from redrive.api.configuration import Configurations, Effective, KnownScene, SceneName
+from redrive.api.problems import BODY_TOO_LARGE, PAYLOAD_DIFFERS, FieldProblem, Refusal
+from redrive.api.schemas.tasks import TaskReport
+from redrive.api.text import check_storable, is_storable, replace_unstorable
+from redrive.api.validation import field_problems, invalid, invalid_document, invalid_field
+from redrive.core.backoff import in_seconds
+from redrive.core.decision import Clock, Die, Retry, plan
+from redrive.core.documents import decode, encode
+from redrive.core.errors import InvalidDocument
+from redrive.core.fingerprint import fingerprint
+from redrive.core.states import DeadReason, TaskStatus
+from redrive.core.wire import MAX_TASK_BYTES, NodeTarget, Target
+from redrive.store import scenes
+from redrive.store.database import Database, new_id
+from redrive.store.tasks import KeyedTask, NewTask, find_keyed, insert_tasks
+
+MAX_ERROR_TYPE: Final = 500
+MAX_ERROR_MESSAGE: Final = 4_000
+MAX_ERROR_STACK: Final = 16_000
+
+_DEADLOCK: Final = "40P01"
+_TRIES: Final = 5
+_NODE: Final[Mapping[str, Any]] = encode(NodeTarget())
+_REPORT: Final = TypeAdapter(TaskReport)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A report that is a task now.
+
+    Attributes:
+        task: What was inserted.
+        payload: Its `args`, `kwargs` and `body`.
+    """
+
+    task: NewTask
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A report that was a task already."""
+
+    id: UUID
+
+
+Outcome = Accepted | Duplicate | Refusal
+
+
+class Reporter:
+    """Takes reports.
+
+    Args:
+        database: Where tasks go.
+        configurations: Finds the policies of scenes.
+        random: Source of randomness for the first delay.
+    """
+
+    def __init__(self, database: Database, configurations: Configurations, random: Random | None = None) -> None:
+        self._database = database
+        self._configurations = configurations
+        self._random = random or Random()  # noqa: S311 - spreads load, guards nothing
+
+    async def take(self, access: Access, report: TaskReport) -> Accepted | Duplicate:
+        """Take one report.
+
+        Raises:
+            Refusal: It cannot be taken.
+        """
+        (outcome,) = await self._take(access, [report])
+        if isinstance(outcome, Refusal):
+            raise outcome
+        return outcome
+
+    async def take_batch(self, access: Access, documents: Sequence[Any]) -> list[Outcome]:
+        """Take many reports, each with an outcome of its own.
+
+        Args:
+            access: Who reports.
+            documents: The reports as they came.
+
+        Returns:
+            An outcome for each, in their order.
+        """
+        return await self._take(access, [_read(document) for document in documents])
+
+    async def _take(self, access: Access, reports: Sequence[TaskReport | Refusal]) -> list[Outcome]:
+        now = datetime.now(UTC)
+        names = {_scene_of(report) for report in reports if not isinstance(report, Refusal)}
+        known = await self._configurations.find(access.namespace, names) if names else {}
+        outcomes = [self._prepare(access, report, known, now) for report in reports]
+        tasks = [outcome.task for outcome in outcomes if isinstance(outcome, Accepted)]
+        if not tasks:
+            return outcomes
+        missing = {
+            (task.group, task.scene)
+            for task in tasks
+            if isinstance(scene := known[task.group, task.scene], KnownScene) and not scene.exists
+        }
+        inserted, keyed = await self._insert(access, tasks, missing)
+        return [
+            outcome
+            if not isinstance(outcome, Accepted) or outcome.task.id in inserted
+            else _settle_duplicate(outcome.task, keyed)
+            for outcome in outcomes
+        ]
+
+    def _prepare(
+        self,
+        access: Access,
+        report: TaskReport | Refusal,
+        known: Mapping[SceneName, KnownScene | Refusal],
+        now: datetime,
+    ) -> Outcome:
+        if isinstance(report, Refusal):
+            return report
+        try:
+            access.require_group(report.group)
+            scene = known[_scene_of(report)]
+            if isinstance(scene, Refusal):
+                return scene
+            effective = scene.effective(report.policy)
+            return self._make(access.namespace, report, scene.configuration.version, effective, now)
+        except InvalidDocument as error:
+            return invalid_document(error)
+        except Refusal as refusal:
+            return refusal
+
+    def _make(self, namespace: str, report: TaskReport, version: int, effective: Effective, now: datetime) -> Accepted:
+        target = read_target(report.target)
+        check_payload(target, report.executor, report.args, report.kwargs, report.body)
+        if report.deadline is not None and report.deadline <= now:
+            raise invalid_field("deadline", f"expected an instant in the future, got {report.deadline.isoformat()}")
+        check_storable(report.metadata, "metadata")
+        check_storable(report.trace_context, "trace_context")
+        payload: dict[str, Any] = {"args": report.args, "kwargs": report.kwargs, "body": report.body}
+        planned = self._plan(report, effective, now)
+        dead = planned if isinstance(planned, Die) else None
+        error_type, error_message, error_stack, mark = _error_facts(report)
+        task = NewTask(
+            id=new_id(),
+            namespace=namespace,
+            group=report.group,
+            scene=report.scene,
+            executor=report.executor,
+            status=TaskStatus.DEAD if dead else TaskStatus.PENDING,
+            dead_reason=dead.reason if dead else None,
+            why=planned.why,
+            max_attempts=effective.policy.max_attempts,
+            priority=report.priority,
+            delay_seconds=planned.delay_seconds if isinstance(planned, Retry) else None,
+            next_attempt_at=planned.due_at if isinstance(planned, Retry) else None,
+            deadline=report.deadline,
+            idempotency_key=report.idempotency_key,
+            payload_hash=_hash({"executor": report.executor, "target": target, **payload}),
+            business_key=report.business_key,
+            target=target,
+            policy=effective.document,
+            policy_override=report.policy or None,
+            policy_version=version,
+            error_type=error_type,
+            error_message=error_message,
+            error_stack=error_stack,
+            fingerprint=mark,
+            trace_context=report.trace_context,
+            metadata=report.metadata,
+            created_at=now,
+            finished_at=now if dead else None,
+            args=report.args,
+            kwargs=report.kwargs,
+            body=report.body,
+        )
+        return Accepted(task, payload)
+
+    def _plan(self, report: TaskReport, effective: Effective, now: datetime) -> Retry | Die:
+        clock = Clock(now, report.deadline)
+        if report.delay_seconds is None:
+            return plan(effective.policy, clock, 1, now, self._random)
+        seconds = report.delay_seconds
+        due_at, end = now + timedelta(seconds=seconds), clock.ends_at(effective.policy)
+        if end is not None and due_at > end:
+            why = f"the reported delay of {in_seconds(seconds)} ends at {due_at.isoformat()}, after {end.isoformat()}"
+            return Die(DeadReason.EXPIRED, why)
+        return Retry(due_at, seconds, seconds, f"the report asked for a delay of {in_seconds(seconds)}")
+
+    async def _insert(
+        self, access: Access, tasks: Sequence[NewTask], missing: Iterable[SceneName]
+    ) -> tuple[set[UUID], dict[tuple[str, str, str], KeyedTask]]:
+        # Always in one order, so that two batches with the same keys wait for each other and do not lock each other
+        # out. What remains possible (an update that reads its rows in another order) is repeated.
+        ordered = sorted(tasks, key=lambda task: (task.group, task.scene, task.idempotency_key or ""))
+        for left in reversed(range(_TRIES)):
+            try:
+                async with self._database.begin() as session:
+                    await _create_scenes(session, access, sorted(missing))
+                    inserted = await insert_tasks(session, ordered)
+                    keys = {_key_of(task) for task in ordered if task.id not in inserted}
+                    keyed = await find_keyed(session, access.namespace, sorted(keys)) if keys else {}
+                if len(keyed) == len(keys) or not left:
+                    return inserted, keyed
+                # A known task was deleted between the two statements: what was inserted stays, the rest goes again.
+                again = [task for task in ordered if task.id not in inserted and _key_of(task) not in keyed]
+                more, keyed_now = await self._insert(access, again, ())
+                return inserted | more, keyed | keyed_now
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != _DEADLOCK or not left:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+
+def read_target(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a target, with its defaults.
+
+    Raises:
+        InvalidDocument: It is not a target.
+        Refusal: It holds text that cannot be stored.
+    """
+    if document == _NODE:
+        return dict(_NODE)
+    target: dict[str, Any] = encode(decode(cast("type[NodeTarget]", Target), document, "target"))
+    check_storable(target, "target")
+    return target
+
+
+def check_payload(
+    target: Mapping[str, Any], executor: str | None, args: list[Any], kwargs: Mapping[str, Any], body: Any
+) -> None:
+    """Refuse a payload that its target cannot take.
+
+    Raises:
+        Refusal: Fields are missing, or have no meaning for this target.
+    """
+    problems: list[FieldProblem] = []
+    if target["kind"] == "webhook":
+        if args:
+            problems.append(FieldProblem("args", "a webhook has no positional arguments; give `kwargs` or `body`"))
+        if kwargs and body is not None:
+            problems.append(FieldProblem("body", "expected either `kwargs` or `body`, got both"))
+    else:
+        if executor is None:
+            problems.append(
+                FieldProblem("executor", f"is missing; a {target['kind']} needs the name of the function to run")
+            )
+        if body is not None:
+            problems.append(FieldProblem("body", "only a webhook has a body; give `args` and `kwargs`"))
+    for field, value in (("args", args), ("kwargs", kwargs), ("body", body)):
+        if not _is_unicode(value):
+            problems.append(FieldProblem(field, "expected valid Unicode, got half of a surrogate pair"))
+    if problems:
+        raise invalid(problems)
+
+
+def _read(document: Any) -> TaskReport | Refusal:
+    try:
+        report = _REPORT.validate_python(document)
+    except ValidationError as error:
+        return invalid(field_problems(error.errors(include_url=False), TaskReport))
+    return _if_small(document, report)
+
+
+def _if_small(document: Any, report: TaskReport) -> TaskReport | Refusal:
+    size = len(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
+    if size > MAX_TASK_BYTES:
+        return Refusal(BODY_TOO_LARGE, f"expected a task of at most {MAX_TASK_BYTES} bytes, got {size}")
+    return report
+
+
+def _scene_of(report: TaskReport) -> SceneName:
+    return report.group, report.scene
+
+
+def _key_of(task: NewTask) -> tuple[str, str, str]:
+    return task.group, task.scene, task.idempotency_key or ""
+
+
+def _settle_duplicate(task: NewTask, keyed: Mapping[tuple[str, str, str], KeyedTask]) -> Outcome:
+    known = keyed[_key_of(task)]
+    if known.payload_hash == task.payload_hash:
+        return Duplicate(known.id)
+    detail = (
+        f"key {task.idempotency_key!r} of scene {task.scene!r} belongs to task {known.id}, whose executor, arguments, "
+        "body or target differ: use another key, or report the same call"
+    )
+    return Refusal(PAYLOAD_DIFFERS, detail)
+
+
+async def _create_scenes(session: AsyncSession, access: Access, missing: Iterable[SceneName]) -> None:
+    for group, scene in missing:
+        await scenes.create_group(session, access.namespace, group, "made by its first report")
+        await scenes.create_scene(
+            session, access.namespace, group, scene, description="made by its first report", author=access.author
+        )
+
+
+def _error_facts(report: TaskReport) -> tuple[str | None, str | None, str | None, str | None]:
+    error = report.error
+    if error is None:
+        return None, None, None, None
+    kind = replace_unstorable(error.type, MAX_ERROR_TYPE)
+    message = replace_unstorable(error.message, MAX_ERROR_MESSAGE)
+    stack = None if error.stack is None else replace_unstorable(error.stack, MAX_ERROR_STACK)
+    return kind, message, stack, fingerprint(kind, message, stack)
+
+
+def _hash(facts: Mapping[str, Any]) -> str:
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _is_unicode(value: Any) -> bool:
+    return is_storable(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,177 @@
+"""`/v1/tasks`: reports, lists, details and attempts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast, get_args
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AfterValidator, Field
+
+from redrive.api.dependencies import AccessDep, Cursor, Limit, ServicesDep, SessionDep, TaskId
+from redrive.api.documentation import problems
+from redrive.api.problems import Refusal
+from redrive.api.reports import Accepted, Duplicate, Outcome
+from redrive.api.resources import attempt_resource
+from redrive.api.routing import Route
+from redrive.api.schemas.base import Instant, Key, Name, Page, Text, storable
+from redrive.api.schemas.problems import Problem
+from redrive.api.schemas.tasks import (
+    AttemptResource,
+    BatchReport,
+    BatchResult,
+    BatchResults,
+    TaskReport,
+    TaskResource,
+    TaskSummary,
+)
+from redrive.api.validation import invalid_field, shown
+from redrive.api.visibility import find_visible_task
+from redrive.core.documents import did_you_mean
+from redrive.core.states import DeadReason, TaskStatus
+from redrive.store import attempts, search, tasks
+from redrive.store.search import InvalidCursor, Sort, TaskFilter, decode_cursor, encode_cursor
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=Route)
+
+Search = Annotated[str, Field(max_length=200), AfterValidator(storable)] | None
+InstantQuery = Annotated[Instant | None, Query()]
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        200: {"model": TaskResource, "description": "The idempotency key is known and the payload is the same."},
+        **problems(404, 409, 413, 415),
+    },
+)
+async def report_task(report: TaskReport, response: Response, access: AccessDep, services: ServicesDep) -> TaskResource:
+    """Report a failed call. The answer means: it is on disk, and it will be retried.
+
+    Temporal need not be up for that. A group or a scene that is unknown is made from its namespace's defaults, unless
+    that is switched off.
+    """
+    outcome = await services.reporter.take(access, report)
+    if isinstance(outcome, Accepted):
+        response.headers["Location"] = f"/v1/tasks/{outcome.task.id}"
+        return services.links.new_task(outcome.task, outcome.payload)
+    response.status_code = 200
+    async with services.database.session() as session:
+        task = await find_visible_task(session, access, outcome.id)
+        return services.links.task(task, await tasks.find_payload(session, task), duplicate=True)
+
+
+@router.post("/batch", responses=problems(404, 413, 415))
+async def report_tasks(batch: BatchReport, access: AccessDep, services: ServicesDep) -> BatchResults:
+    """Report up to 1,000 failed calls in one transaction. Each has a result of its own; a bad one spoils no other."""
+    outcomes = await services.reporter.take_batch(access, batch.tasks)
+    results = [_result(index, outcome) for index, outcome in enumerate(outcomes)]
+    accepted = sum(isinstance(outcome, Accepted) for outcome in outcomes)
+    duplicates = sum(isinstance(outcome, Duplicate) for outcome in outcomes)
+    return BatchResults.model_construct(
+        results=results, accepted=accepted, duplicates=duplicates, rejected=len(outcomes) - accepted - duplicates
+    )
+
+
+@router.get("", responses=problems())
+async def list_tasks(
+    access: AccessDep,
+    services: ServicesDep,
+    session: SessionDep,
+    group: Annotated[Name | None, Query()] = None,
+    scene: Annotated[Name | None, Query()] = None,
+    status: Annotated[
+        list[Text], Query(description="One of these; repeat it, or separate by commas.", examples=["waiting,running"])
+    ] = [],  # noqa: B006 - FastAPI copies it
+    dead_reason: Annotated[list[Text], Query(description="One of these; likewise.")] = [],  # noqa: B006 - likewise
+    business_key: Annotated[Key | None, Query(description="Exactly this.")] = None,
+    idempotency_key: Annotated[Key | None, Query(description="Exactly this.")] = None,
+    error: Annotated[Search, Query(description="Part of the error's class or message.")] = None,
+    q: Annotated[Search, Query(description="Part of a key, the executor, the scene or the error; or the id.")] = None,
+    created_after: InstantQuery = None,
+    created_before: InstantQuery = None,
+    updated_after: InstantQuery = None,
+    updated_before: InstantQuery = None,
+    next_after: InstantQuery = None,
+    next_before: InstantQuery = None,
+    sort: Annotated[
+        Sort, Query(description="`-` for the latest first. Sorting by `next_attempt_at` leaves out tasks without one.")
+    ] = "-created_at",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[TaskSummary]:
+    """List tasks, the newest first unless `sort` says otherwise. All filters that are given must hold."""
+    filters = TaskFilter(
+        namespace=access.namespace,
+        group=access.group_filter(group),
+        scene=scene,
+        status=_choices("status", status, [status.value for status in TaskStatus]),
+        dead_reason=_choices("dead_reason", dead_reason, [reason.value for reason in DeadReason]),
+        business_key=business_key,
+        idempotency_key=idempotency_key,
+        error=error or None,
+        text=q or None,
+        created_after=created_after,
+        created_before=created_before,
+        updated_after=updated_after,
+        updated_before=updated_before,
+        next_after=next_after,
+        next_before=next_before,
+    )
+    page = await search.list_tasks(session, filters, sort=sort, limit=limit, cursor=cursor)
+    return Page[TaskSummary].model_construct(
+        items=[services.links.summary(task) for task in page.items], next_cursor=page.next_cursor
+    )
+
+
+@router.get("/{task_id}", responses=problems(404))
+async def get_task(task_id: TaskId, access: AccessDep, services: ServicesDep, session: SessionDep) -> TaskResource:
+    """Show a task with its payload and its policy."""
+    task = await find_visible_task(session, access, task_id)
+    return services.links.task(task, await tasks.find_payload(session, task))
+
+
+@router.get("/{task_id}/attempts", responses=problems(404))
+async def list_attempts(
+    task_id: TaskId, access: AccessDep, session: SessionDep, limit: Limit = 100, cursor: Cursor = None
+) -> Page[AttemptResource]:
+    """List the attempts of a task in the order in which they ran, over all generations."""
+    await find_visible_task(session, access, task_id)
+    after = None if cursor is None else _attempt_place(cursor)
+    found = await attempts.list_attempts(session, task_id, after=after, limit=limit + 1)
+    items = found[:limit]
+    more = encode_cursor(items[-1].generation, items[-1].number) if len(found) > limit else None
+    return Page[AttemptResource].model_construct(
+        items=[attempt_resource(attempt) for attempt in items], next_cursor=more
+    )
+
+
+def _result(index: int, outcome: Outcome) -> BatchResult:
+    match outcome:
+        case Accepted():
+            return BatchResult.model_construct(index=index, status=201, id=outcome.task.id)
+        case Duplicate():
+            return BatchResult.model_construct(index=index, status=200, id=outcome.id, duplicate=True)
+        case Refusal():
+            status = outcome.kind.status if outcome.kind.status in _RESULTS else 422
+            problem = Problem(**outcome.document())
+            return BatchResult.model_construct(index=index, status=status, problem=problem)
+
+
+_RESULTS: tuple[int, ...] = get_args(BatchResult.model_fields["status"].annotation)
+
+
+def _choices(field: str, given: list[str], known: list[str]) -> tuple[str, ...]:
+    """Read a filter that may be repeated and separated by commas."""
+    chosen = tuple(dict.fromkeys(part.strip() for text in given for part in text.split(",") if part.strip()))
+    for choice in chosen:
+        if choice not in known:
+            raise invalid_field(field, f"unknown value {shown(choice)}{did_you_mean(choice, known)}")
+    return chosen
+
+
+def _attempt_place(cursor: str) -> tuple[int, int]:
+    parts: list[Any] = decode_cursor(cursor)
+    if len(parts) != 2 or not all(type(part) is int and 0 <= part < 2**31 for part in parts):
+        raise InvalidCursor
+    return cast("tuple[int, int]", tuple(parts))

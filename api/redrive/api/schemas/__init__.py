@@ -1,0 +1,1 @@
+"""What travels over HTTP: request and response models, apart from the tables."""

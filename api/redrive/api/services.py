@@ -1,0 +1,51 @@
+"""What the routes work with, made once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redrive.api.access import KeyRing
+from redrive.api.configuration import Configurations
+from redrive.api.engine import Engine
+from redrive.api.reports import Reporter
+from redrive.api.resources import Links
+from redrive.store.database import Database, open_database
+from redrive.store.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes work with.
+
+    Attributes:
+        settings: What the operator set.
+        database: The pool.
+        engine: Temporal.
+        keys: Looks API keys up.
+        configurations: Finds the policies of scenes.
+        reporter: Takes reports.
+        links: Addresses of things that other programs show.
+    """
+
+    settings: Settings
+    database: Database
+    engine: Engine
+    keys: KeyRing
+    configurations: Configurations
+    reporter: Reporter
+    links: Links
+
+
+def make_services(settings: Settings) -> Services:
+    """Wire the services of one process. Nothing is connected yet."""
+    database = open_database(settings, "redrive api")
+    configurations = Configurations(database, auto_create=settings.auto_create)
+    return Services(
+        settings=settings,
+        database=database,
+        engine=Engine(settings),
+        keys=KeyRing(database, required=settings.require_api_key),
+        configurations=configurations,
+        reporter=Reporter(database, configurations),
+        links=Links(settings),
+    )

@@ -623,17 +623,37 @@ async def claim_parked(session: AsyncSession, limit: int, lease_seconds: float) 
 
 
 async def list_overdue(session: AsyncSession, grace_seconds: float, limit: int) -> list[WorkflowKey]:
-    """List started tasks that should have moved by now: the first suspects of the reconciler."""
+    """List started tasks that should have moved by now: the first suspects of the reconciler.
+
+    Those are tasks whose attempt was due, and attempts that run for longer than any time-out allows. Each namespace is
+    asked by itself, so that both parts are short walks over an index, however many tasks wait for a later day.
+
+    Args:
+        session: Any session.
+        grace_seconds: How late a task may be.
+        limit: The most tasks per namespace and part.
+    """
     statement = text(
         """
-        SELECT namespace, id, generation, status FROM tasks
-        WHERE status = ANY(:open) AND status <> 'pending' AND NOT (status = 'paused' AND mirror_version = 0)
-            AND updated_at < now() - make_interval(secs => :grace)
-            AND COALESCE(next_attempt_at, updated_at) < now() - make_interval(secs => :grace)
-        ORDER BY next_attempt_at NULLS FIRST LIMIT :limit
+        SELECT suspect.* FROM namespaces CROSS JOIN LATERAL (
+            (
+                SELECT namespace, id, generation, status FROM tasks
+                WHERE namespace = namespaces.name AND status IN ('waiting', 'parked')
+                    AND next_attempt_at < now() - make_interval(secs => :grace)
+                    AND updated_at < now() - make_interval(secs => :grace)
+                ORDER BY next_attempt_at LIMIT :limit
+            ) UNION ALL (
+                SELECT namespace, id, generation, status FROM tasks
+                WHERE namespace = namespaces.name AND status = 'running'
+                    AND updated_at < now() - make_interval(
+                        secs => :grace + (policy ->> 'attempt_timeout_seconds')::float8
+                    )
+                ORDER BY id LIMIT :limit
+            )
+        ) AS suspect
         """
     )
-    rows = await session.execute(statement, {"open": _OPEN, "grace": grace_seconds, "limit": limit})
+    rows = await session.execute(statement, {"grace": grace_seconds, "limit": limit})
     return [WorkflowKey(**row) for row in rows.mappings()]
 
 

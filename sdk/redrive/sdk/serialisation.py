@@ -322,7 +322,7 @@ def _matching(members: list[Any], value: Any) -> Any:
 
 
 def _is_class(kind: Any) -> TypeGuard[type[Any]]:
-    return isinstance(kind, type)
+    return isinstance(kind, type) and kind is not Any  # which is a class since Python 3.11
 
 
 def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -346,7 +346,7 @@ def _is_record(kind: Any) -> bool:
 
 
 def _dump_rich(value: Any, annotation: Any, where: str) -> Any:
-    free = not isinstance(annotation, type) and get_origin(annotation) is None
+    free = not _is_class(annotation) and get_origin(annotation) is None
     origin = get_origin(annotation) or annotation
     if isinstance(value, enum.Enum):
         if free:
@@ -419,7 +419,7 @@ def _dump_items(value: Sequence[Any], annotation: Any, where: str) -> Any:
     if isinstance(value, (set, frozenset)):
         items = sorted(items, key=repr)  # the same set gives the same payload, and so the same idempotency key
     name = _CONTAINERS.get(type(value))
-    plain = name is None or (isinstance(origin, type) and origin not in (object, list))
+    plain = name is None or (_is_class(origin) and origin not in (object, list))
     return items if plain else {_TAG: name, "value": items}
 
 

@@ -36,7 +36,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeVar, cast
 
 import httpx
 
-from redrive.core.decision import Clock, Die, Outcome, Retry, decide, plan
+from redrive.core.decision import Clock, Decision, Die, Outcome, Retry, decide, plan
 from redrive.core.documents import decode
 from redrive.core.policy import Policy, merge, parse, render
 from redrive.core.states import AttemptStatus
@@ -290,7 +290,7 @@ class Reports:
         spent = len(task.tried)
         now = _START + timedelta(seconds=task.tried[-1].after_seconds if task.tried else 0)
         delay: float | None = task.document.get("delay_seconds")
-        decision = (
+        decision: Decision = (
             Retry(now + timedelta(seconds=delay), delay, delay, "the report asked for it")
             if delay is not None and not spent
             else plan(policy, clock, spent + 1, now, self._random)

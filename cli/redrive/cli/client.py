@@ -81,6 +81,8 @@ class ApiClient:
             self._http = httpx.Client(
                 base_url=self._url,
                 headers=headers,
+                # A proxy of the environment cannot reach this machine's own loopback.
+                mounts={"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
                 timeout=httpx.Timeout(timeout, connect=5.0),
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
@@ -155,11 +157,11 @@ def _refusal(answer: httpx.Response, url: str) -> ApiError:
 
 def describe_problem(problem: Mapping[str, Any]) -> str:
     """Return a problem document as one line: title, detail, and the fields that are wrong."""
-    line = str(problem.get("title", "refused"))
-    if problem.get("detail"):
-        line += f": {problem['detail']}"
+    detail = str(problem.get("detail") or "")
+    line = ": ".join(part for part in (str(problem.get("title", "refused")), detail) if part)
     entries: list[Any] = problem.get("errors") or []
-    fields = [describe_field(entry) for entry in entries]
+    # The detail may tell of the fields already.
+    fields = [text for text in map(describe_field, entries) if text not in detail]
     if fields:
         line += f" ({'; '.join(fields)})"
     return " ".join(line.split())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from redrive.cli.client import describe_problem
 from redrive.cli.stack import free_port
 
 from .conftest import FakeApi, Run
@@ -191,6 +192,12 @@ def test_a_refusal_is_one_line_and_does_not_keep_the_others_from_being_done(api:
     assert OTHER in result.stdout
 
 
+def test_a_field_that_the_detail_names_is_not_named_twice() -> None:
+    problem = {"title": "Not valid", "detail": "a: is missing", "errors": [{"field": "a", "message": "is missing"}]}
+
+    assert describe_problem(problem) == "Not valid: a: is missing"
+
+
 def test_reschedule_sends_an_instant_or_a_delay(api: FakeApi, run: Run) -> None:
     api.answer(f"POST /v1/tasks/{TASK}/reschedule", task())
 
@@ -223,6 +230,13 @@ def test_a_server_that_is_away_is_named_with_what_to_start(run: Run) -> None:
     assert len(result.stderr.splitlines()) == 1
     assert "cannot reach Redrive at http://127.0.0.1:" in result.stderr
     assert "redrive dev" in result.stderr
+
+
+def test_a_proxy_is_not_asked_for_this_machine(api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    api.answer("GET /v1/tasks", {"items": [], "next_cursor": None})
+
+    assert run("tasks", "list").exit_code == 0
 
 
 def test_a_server_that_hangs_up_is_one_line(run: Run) -> None:

@@ -144,9 +144,12 @@ class DevelopmentStack:
             ensure_free(self._options.temporal_ui_port, what="the Temporal Web UI", option="--temporal-ui-port")
 
     def _migrate(self, cancel: Cancel) -> None:
-        """Bring the database and Temporal up to date, in a process of its own: what it loads would stay in this one."""
+        """Bring the database up to date, in a process of its own: what it loads would stay in this one.
+
+        Temporal is left to the worker, which prepares it anyway: loading its client here would cost a second.
+        """
         log = self.folder.logs / "migrate.log"
-        self._migration = Program("migrate", ["migrate"], log=log, environment=self._environment())
+        self._migration = Program("migrate", ["migrate", "--skip-temporal"], log=log, environment=self._environment())
         self._migration.run(cancel)
         self._migration = None
 

@@ -20,8 +20,8 @@ from redrive.store.migrate import upgrade
 
 _GENERATE = """
 INSERT INTO tasks (id, namespace, "group", scene, executor, status, dead_reason, generation, attempts, max_attempts,
-    next_attempt_at, finished_at, payload_hash, business_key, idempotency_key, target, policy, error_type, error_message,
-    fingerprint, created_at, started_at, updated_at)
+    next_attempt_at, finished_at, payload_hash, business_key, idempotency_key, target, policy, error_type,
+    error_message, fingerprint, created_at, started_at, updated_at)
 SELECT
     (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
         || substr(md5(n::text), 4, 15))::uuid,
@@ -33,7 +33,7 @@ SELECT
     'TimeoutError', 'no answer from provider ' || n % 50, substr(md5((n % 200)::text), 1, 16), at, at, at
 FROM (
     SELECT n, now() - interval '30 days' * (1 - n::float / %(rows)s) AS at,
-        CASE WHEN n %% 1000 = 0 THEN 'pending' WHEN n %% 50 = 1 THEN 'dead' WHEN n %% 1000 BETWEEN 2 AND 20 AND n %% 50 <> 1
+        CASE WHEN n %% 1000 = 0 THEN 'pending' WHEN n %% 50 = 1 THEN 'dead' WHEN n %% 1000 BETWEEN 2 AND 20
             THEN 'waiting' ELSE 'succeeded' END AS status
     FROM generate_series(1, %(rows)s) AS n
 ) AS series
@@ -45,7 +45,8 @@ _QUERIES = {
         ORDER BY next_attempt_at LIMIT 32 FOR UPDATE SKIP LOCKED""",
     "due next in a namespace": """
         SELECT id FROM tasks WHERE namespace = 'default'
-            AND status IN ('parked', 'paused', 'pending', 'running', 'waiting') ORDER BY next_attempt_at, id LIMIT 50""",
+            AND status IN ('parked', 'paused', 'pending', 'running', 'waiting')
+        ORDER BY next_attempt_at, id LIMIT 50""",
     "dead letters, newest first": """
         SELECT id FROM tasks WHERE namespace = 'default' AND status = 'dead'
         ORDER BY finished_at DESC, id DESC LIMIT 50""",
@@ -105,7 +106,8 @@ def _explain(connection: psycopg.Connection[Any], title: str, query: str) -> lis
     statement = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}".encode()
     connection.execute(statement)  # warms the cache
     row = connection.execute(statement).fetchone()
-    document: dict[str, Any] = (row or ([{}],))[0][0]
+    assert row is not None
+    document: dict[str, Any] = row[0][0]
     names = re.findall(r'"(?:Index Name|Node Type)": "([^"]+)"', json.dumps(document["Plan"]))
     plan = next((name for name in names if name.startswith(("ix_", "uq_", "pk_"))), " → ".join(names))
     buffers = int(document["Plan"]["Shared Hit Blocks"]) + int(document["Plan"]["Shared Read Blocks"])

@@ -31,7 +31,7 @@ def measure(rate: float = 20, seconds: float = 30) -> str:
                     time.sleep(pause)
                 scene = "warm-up" if warm_up else "lag"
                 client.post("/v1/tasks", json=webhook_task(stack, 2, scene=scene, delay_seconds=1)).raise_for_status()
-            wait_until(lambda: not _open(client), 60)
+            wait_until(lambda: not stack.count("pending", "waiting", "running", "parked"), 60)
         with psycopg.connect(stack.postgres.url) as connection:
             row = connection.execute(
                 """
@@ -46,8 +46,3 @@ def measure(rate: float = 20, seconds: float = 30) -> str:
         ["attempts", "rate", "p50", "p90", "p99", "max"],
         [[attempts, f"{rate:g}/s", *(f"{lag:.0f} ms" for lag in lags)]],
     )
-
-
-def _open(client: httpx.Client) -> bool:
-    counts = client.get("/v1/stats/tasks").json()["counts"]
-    return any(counts.get(status, 0) for status in ("pending", "waiting", "running", "parked"))

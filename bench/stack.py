@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+import psycopg
 
 from redrive.cli.stack import EmbeddedPostgres, EmbeddedTemporal, ManagedProcess, free_port
 from redrive.store.migrate import upgrade
@@ -37,6 +38,12 @@ class Stack:
     target: str
     folder: Path
     processes: dict[str, ManagedProcess]
+
+    def count(self, *statuses: str) -> int:
+        """Count the tasks that are in one of these states."""
+        with psycopg.connect(self.postgres.url) as connection:
+            row = connection.execute("SELECT count(*) FROM tasks WHERE status = ANY(%s)", [list(statuses)]).fetchone()
+        return 0 if row is None else int(row[0])
 
     def spawn(self, name: str, *arguments: str) -> ManagedProcess:
         """Start one more Python process of the benchmark."""

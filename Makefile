@@ -24,6 +24,7 @@ check: $(READY) ## formatting, lint, types, import contracts, generated files
 	$(RUN) lint-imports --no-logo
 	$(RUN) mypy
 	$(RUN) pyright
+	$(RUN) python -m docs.generate --check
 
 fmt: $(READY) ## format and mend what can be mended
 	$(RUN) ruff check --fix .

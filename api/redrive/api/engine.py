@@ -229,5 +229,6 @@ def _task_run(claim: Claim) -> TaskRun:
         priority=claim.priority,
         affinity=claim.business_key or str(claim.id),
         executor=claim.executor,
+        task_queue=claim.target.get("task_queue"),
         trigger="manual" if replayed else "timer",
     )

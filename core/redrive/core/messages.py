@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 RETRY_TASK: Final = "RetryTask"
 DISPATCH: Final = "dispatch"
 RECORD: Final = "record"
+EXECUTE: Final = "redrive.execute"
+"""Dispatch as a group's own Temporal worker carries it out: same input, same result, on the group's task queue."""
 
 UPDATE_RETRY: Final = "retry"
 UPDATE_PAUSE: Final = "pause"
@@ -69,6 +71,7 @@ class TaskRun:
         priority: 1 first, 5 last.
         affinity: What consistent hashing keeps together: the business key, or the task's id.
         executor: Name of the function to run; None for webhooks.
+        task_queue: The group's own Temporal task queue, for a worker target.
         planned_at: From when the delay before the next attempt counts.
         run: 0, and one more after each continue-as-new.
         paused: Whether a person holds it.
@@ -94,6 +97,7 @@ class TaskRun:
     priority: int = 3
     affinity: str = ""
     executor: str | None = None
+    task_queue: str | None = None
     planned_at: str | None = None
     run: int = 0
     paused: bool = False

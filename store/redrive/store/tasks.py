@@ -101,6 +101,7 @@ class Claim:
     delay_seconds: float | None
     business_key: str | None
     executor: str | None
+    target: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,7 @@ async def count_by_status(session: AsyncSession, namespace: str, group: str | No
     statement = select(Task.status, func.count()).where(col(Task.namespace) == namespace).group_by(col(Task.status))
     if group is not None:
         statement = statement.where(col(Task.group) == group)
-    return dict((await session.execute(statement)).tuples())
+    return dict((await session.execute(statement)).tuples().all())
 
 
 # --- The starter ------------------------------------------------------------------------------------------------------
@@ -298,7 +299,8 @@ _CLAIM: Final = text(
         COALESCE((
             SELECT max(number) FROM attempts WHERE task_id = tasks.id AND attempts.generation = tasks.generation
         ), 0) AS number, priority, policy, policy_version, started_at,
-        next_attempt_at, deadline, delay_seconds, business_key, executor
+        next_attempt_at, deadline, delay_seconds, business_key, executor,
+        target
     """
 )
 

@@ -19,13 +19,15 @@ from typing import Final
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType, is_cancelled_exception
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from redrive.core.decision import Clock, Die, Outcome, Retry, Succeed, decide, plan
     from redrive.core.messages import (
         CONFLICT,
         DISPATCH,
+        EXECUTE,
         RECORD,
         RETRY_TASK,
         SIGNAL_WAKE,
@@ -56,6 +58,9 @@ HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 
 DISPATCH_MARGIN: Final = timedelta(seconds=15)
 """What loading, sending and storing may take beside the attempt itself."""
+
+WORKER_WAIT: Final = timedelta(seconds=30)
+"""How long an attempt may wait for a group's own worker before its task is parked."""
 
 # Dispatch fails only when something of ours is away (the database, the worker). The attempt is not spent, however
 # long that lasts.
@@ -193,10 +198,15 @@ class RetryTask:
             executor=self._task.executor,
         )
         self._status = TaskStatus.RUNNING
+        # A group's own worker does what a worker of ours does. That none polls shows as a time-out before the start;
+        # ours are known to come back, so their queue has none.
+        own_queue = self._task.task_queue
         self._dispatch = workflow.start_activity(
-            DISPATCH,
+            DISPATCH if own_queue is None else EXECUTE,
             command,
             result_type=DispatchResult,
+            task_queue=own_queue,
+            schedule_to_start_timeout=None if own_queue is None else WORKER_WAIT,
             start_to_close_timeout=timedelta(seconds=command.timeout_seconds) + DISPATCH_MARGIN,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=DISPATCH_RETRY,
@@ -206,6 +216,8 @@ class RetryTask:
         try:
             return await self._dispatch
         except ActivityError as error:
+            if _nobody_polled(error):
+                return DispatchResult("unavailable", why=f"no worker took it from the task queue {own_queue!r}")
             if not is_cancelled_exception(error):
                 raise
             self._task.attempts += 1
@@ -459,6 +471,11 @@ def _outcome(result: DispatchResult) -> Outcome:
         stop=result.stop,
         fingerprint=result.fingerprint,
     )
+
+
+def _nobody_polled(error: ActivityError) -> bool:
+    cause = error.cause
+    return isinstance(cause, ActivityTimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START
 
 
 def _instant(text: str) -> datetime:

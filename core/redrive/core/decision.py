@@ -157,6 +157,7 @@ def plan(
     """
     delay = next_delay(policy.backoff, number, now, random, previous_delay_seconds)
     seconds, why = delay.seconds, delay.why
+    end = clock.ends_at(policy)
     if retry_after_seconds is not None and policy.retry_after.honour:
         asked = min(retry_after_seconds, policy.retry_after.max_seconds)
         if asked > seconds:
@@ -164,11 +165,12 @@ def plan(
             # when it wants to be asked, and earlier would be rude.
             spread = 0.0 if isinstance(policy.backoff.jitter, NoJitter) else random.uniform(0, _RETRY_AFTER_SPREAD)
             seconds = asked * (1 + spread)
+            if end is not None:  # the spread alone is no reason to die
+                seconds = max(asked, min(seconds, (end - now).total_seconds()))
             bound = f" (bounded by {in_seconds(policy.retry_after.max_seconds)})" if asked < retry_after_seconds else ""
             wish = f"the target's Retry-After of {in_seconds(retry_after_seconds)}{bound}"
             why = f"{why}; {wish} raised it to {in_seconds(seconds)}"
     due_at = now + timedelta(seconds=seconds)
-    end = clock.ends_at(policy)
     if end is not None and due_at > end:
         limit = "deadline" if end == clock.deadline else f"limit of {in_seconds(policy.max_elapsed_seconds or 0)}"
         late = f"attempt {number} would be due at {due_at.isoformat()}, after the {limit} at {end.isoformat()}"

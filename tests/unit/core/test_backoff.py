@@ -103,6 +103,12 @@ class TestBase:
     def test_random_stays_between_its_bounds(self, backoff: RandomBackoff, seed: int) -> None:
         assert backoff.min_seconds <= base(backoff, 1, seed) <= backoff.max_seconds
 
+    def test_random_uses_all_of_its_range(self) -> None:
+        drawn = [base(RandomBackoff(min_seconds=10, max_seconds=20), 1, seed) for seed in range(500)]
+
+        assert 10 <= min(drawn) < 10.5
+        assert 19.5 < max(drawn) <= 20
+
     @given(cron_backoffs, instants)
     def test_cron_leads_to_a_later_instant(self, backoff: CronBackoff, now: datetime) -> None:
         assert base_seconds(backoff, 1, now, Random(0)) > 0
@@ -228,7 +234,8 @@ class TestNextDelay:
     ) -> None:
         delay = next_delay(backoff, 1, now, Random(seed))
 
-        assert delay.seconds >= delay.base_seconds
+        ratio = backoff.jitter.ratio if isinstance(backoff.jitter, ProportionalJitter) else 0
+        assert delay.base_seconds <= delay.seconds <= delay.base_seconds * (1 + ratio) * 1.000_001
 
     @given(level_backoffs, numbers, seeds)
     def test_no_jitter_leaves_the_delay_alone(self, backoff: DelayLevelsBackoff, number: int, seed: int) -> None:

@@ -51,6 +51,13 @@ class TestStopRules:
 
         assert decide(policy, Clock(NOW), 2, FAILED, NOW, Random(0)) == Retry(after(60), 60, 60, "fixed 60 s")
 
+    def test_the_delay_is_that_of_the_coming_attempt(self) -> None:
+        policy = Policy(backoff=LinearBackoff(initial_seconds=10, increment_seconds=5, jitter=NoJitter()))
+
+        delays = [decide(policy, Clock(NOW), attempts, FAILED, NOW, Random(0)) for attempts in (0, 1, 2)]
+
+        assert [delay.delay_seconds for delay in delays if isinstance(delay, Retry)] == [10, 15, 20]
+
     def test_a_maximum_that_was_lowered_below_what_is_spent_exhausts_the_task(self) -> None:
         """The policy may change between two attempts."""
         decision = decide(Policy(max_attempts=2), Clock(NOW), 7, FAILED, NOW, Random(0))
@@ -368,6 +375,16 @@ class TestRetryAfter:
         assert len(set(delays)) == 200
         assert 1000 <= min(delays) < 1010
         assert 1090 < max(delays) <= 1100
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_the_spread_alone_never_expires_a_task(self, seed: int) -> None:
+        """What the target asked for fits before the deadline; only the tenth on top does not."""
+        policy = Policy(backoff=LinearBackoff(initial_seconds=1))
+
+        decision = plan(policy, Clock(NOW, deadline=after(1001)), 1, NOW, Random(seed), retry_after_seconds=1000)
+
+        assert isinstance(decision, Retry)
+        assert after(1000) <= decision.due_at <= after(1001)
 
     def test_a_wish_beyond_the_deadline_expires_the_task(self) -> None:
         policy = Policy(backoff=ExponentialBackoff(initial_seconds=1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -17,11 +17,10 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from redrive.api.access import Access
 from redrive.api.configuration import Configurations, Effective, KnownScene, SceneName
+from redrive.api.intake import Intake
 from redrive.api.problems import BODY_TOO_LARGE, PAYLOAD_DIFFERS, FieldProblem, Refusal
 from redrive.api.schemas.tasks import TaskReport
 from redrive.api.text import check_storable, is_storable, replace_unstorable
@@ -33,18 +32,17 @@ from redrive.core.errors import InvalidDocument
 from redrive.core.fingerprint import fingerprint
 from redrive.core.states import DeadReason, TaskStatus
 from redrive.core.wire import MAX_TASK_BYTES, NodeTarget, Target
-from redrive.store import scenes
 from redrive.store.database import Database, new_id
-from redrive.store.tasks import KeyedTask, NewTask, find_keyed, insert_tasks
+from redrive.store.tasks import KeyedTask, NewTask
 
 MAX_ERROR_TYPE: Final = 500
 MAX_ERROR_MESSAGE: Final = 4_000
 MAX_ERROR_STACK: Final = 16_000
 
-_DEADLOCK: Final = "40P01"
-_TRIES: Final = 5
 _NODE: Final[Mapping[str, Any]] = encode(NodeTarget())
 _REPORT: Final = TypeAdapter(TaskReport)
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Reporter:
     """
 
     def __init__(self, database: Database, configurations: Configurations, random: Random | None = None) -> None:
-        self._database = database
+        self._intake = Intake(database)
         self._configurations = configurations
         self._random = random or Random()  # noqa: S311 - spreads load, guards nothing
 
@@ -112,19 +110,22 @@ class Reporter:
         names = {_scene_of(report) for report in reports if not isinstance(report, Refusal)}
         known = await self._configurations.find(access.namespace, names) if names else {}
         outcomes = [self._prepare(access, report, known, now) for report in reports]
-        tasks = [outcome.task for outcome in outcomes if isinstance(outcome, Accepted)]
-        if not tasks:
+        accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+        if not accepted:
             return outcomes
+        tasks = [outcome.task for outcome in accepted]
         missing = {
-            (task.group, task.scene)
+            (task.namespace, task.group, task.scene)
             for task in tasks
             if isinstance(scene := known[task.group, task.scene], KnownScene) and not scene.exists
         }
-        inserted, keyed = await self._insert(access, tasks, missing)
+        if len(tasks) == 1 and not missing:
+            older = {tasks[0].id: await self._intake.insert_one(tasks[0])}
+        else:
+            inserted = await self._intake.insert(tasks, missing, access.author)
+            older = {task.id: inserted.older(task) for task in tasks}
         return [
-            outcome
-            if not isinstance(outcome, Accepted) or outcome.task.id in inserted
-            else _settle_duplicate(outcome.task, keyed)
+            _settle(outcome, older[outcome.task.id]) if isinstance(outcome, Accepted) else outcome
             for outcome in outcomes
         ]
 
@@ -152,11 +153,12 @@ class Reporter:
     def _make(self, namespace: str, report: TaskReport, version: int, effective: Effective, now: datetime) -> Accepted:
         target = read_target(report.target)
         check_payload(target, report.executor, report.args, report.kwargs, report.body)
+        payload: dict[str, Any] = {"args": report.args, "kwargs": report.kwargs, "body": report.body}
+        payload_hash = _hash({"executor": report.executor, "target": target, **payload})
         if report.deadline is not None and report.deadline <= now:
             raise invalid_field("deadline", f"expected an instant in the future, got {report.deadline.isoformat()}")
         check_storable(report.metadata, "metadata")
         check_storable(report.trace_context, "trace_context")
-        payload: dict[str, Any] = {"args": report.args, "kwargs": report.kwargs, "body": report.body}
         planned = self._plan(report, effective, now)
         dead = planned if isinstance(planned, Die) else None
         error_type, error_message, error_stack, mark = _error_facts(report)
@@ -175,7 +177,7 @@ class Reporter:
             next_attempt_at=planned.due_at if isinstance(planned, Retry) else None,
             deadline=report.deadline,
             idempotency_key=report.idempotency_key,
-            payload_hash=_hash({"executor": report.executor, "target": target, **payload}),
+            payload_hash=payload_hash,
             business_key=report.business_key,
             target=target,
             policy=effective.document,
@@ -205,30 +207,6 @@ class Reporter:
             why = f"the reported delay of {in_seconds(seconds)} ends at {due_at.isoformat()}, after {end.isoformat()}"
             return Die(DeadReason.EXPIRED, why)
         return Retry(due_at, seconds, seconds, f"the report asked for a delay of {in_seconds(seconds)}")
-
-    async def _insert(
-        self, access: Access, tasks: Sequence[NewTask], missing: Iterable[SceneName]
-    ) -> tuple[set[UUID], dict[tuple[str, str, str], KeyedTask]]:
-        # Always in one order, so that two batches with the same keys wait for each other and do not lock each other
-        # out. What remains possible (an update that reads its rows in another order) is repeated.
-        ordered = sorted(tasks, key=lambda task: (task.group, task.scene, task.idempotency_key or ""))
-        for left in reversed(range(_TRIES)):
-            try:
-                async with self._database.begin() as session:
-                    await _create_scenes(session, access, sorted(missing))
-                    inserted = await insert_tasks(session, ordered)
-                    keys = {_key_of(task) for task in ordered if task.id not in inserted}
-                    keyed = await find_keyed(session, access.namespace, sorted(keys)) if keys else {}
-                if len(keyed) == len(keys) or not left:
-                    return inserted, keyed
-                # A known task was deleted between the two statements: what was inserted stays, the rest goes again.
-                again = [task for task in ordered if task.id not in inserted and _key_of(task) not in keyed]
-                more, keyed_now = await self._insert(access, again, ())
-                return inserted | more, keyed | keyed_now
-            except OperationalError as error:
-                if getattr(error.orig, "sqlstate", None) != _DEADLOCK or not left:
-                    raise
-        raise AssertionError("unreachable: the last try returns or raises")
 
 
 def read_target(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,9 +244,6 @@ def check_payload(
             )
         if body is not None:
             problems.append(FieldProblem("body", "only a webhook has a body; give `args` and `kwargs`"))
-    for field, value in (("args", args), ("kwargs", kwargs), ("body", body)):
-        if not _is_unicode(value):
-            problems.append(FieldProblem(field, "expected valid Unicode, got half of a surrogate pair"))
     if problems:
         raise invalid(problems)
 
@@ -278,11 +253,7 @@ def _read(document: Any) -> TaskReport | Refusal:
         report = _REPORT.validate_python(document)
     except ValidationError as error:
         return invalid(field_problems(error.errors(include_url=False), TaskReport))
-    return _if_small(document, report)
-
-
-def _if_small(document: Any, report: TaskReport) -> TaskReport | Refusal:
-    size = len(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="replace"))
+    size = len(_COMPACT.encode(document).encode(errors="replace"))
     if size > MAX_TASK_BYTES:
         return Refusal(BODY_TOO_LARGE, f"expected a task of at most {MAX_TASK_BYTES} bytes, got {size}")
     return report
@@ -292,27 +263,17 @@ def _scene_of(report: TaskReport) -> SceneName:
     return report.group, report.scene
 
 
-def _key_of(task: NewTask) -> tuple[str, str, str]:
-    return task.group, task.scene, task.idempotency_key or ""
-
-
-def _settle_duplicate(task: NewTask, keyed: Mapping[tuple[str, str, str], KeyedTask]) -> Outcome:
-    known = keyed[_key_of(task)]
-    if known.payload_hash == task.payload_hash:
-        return Duplicate(known.id)
+def _settle(accepted: Accepted, older: KeyedTask | None) -> Outcome:
+    task = accepted.task
+    if older is None:
+        return accepted
+    if older.payload_hash == task.payload_hash:
+        return Duplicate(older.id)
     detail = (
-        f"key {task.idempotency_key!r} of scene {task.scene!r} belongs to task {known.id}, whose executor, arguments, "
+        f"key {task.idempotency_key!r} of scene {task.scene!r} belongs to task {older.id}, whose executor, arguments, "
         "body or target differ: use another key, or report the same call"
     )
     return Refusal(PAYLOAD_DIFFERS, detail)
-
-
-async def _create_scenes(session: AsyncSession, access: Access, missing: Iterable[SceneName]) -> None:
-    for group, scene in missing:
-        await scenes.create_group(session, access.namespace, group, "made by its first report")
-        await scenes.create_scene(
-            session, access.namespace, group, scene, description="made by its first report", author=access.author
-        )
 
 
 def _error_facts(report: TaskReport) -> tuple[str | None, str | None, str | None, str | None]:
@@ -326,9 +287,14 @@ def _error_facts(report: TaskReport) -> tuple[str | None, str | None, str | None
 
 
 def _hash(facts: Mapping[str, Any]) -> str:
-    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    """Hash what makes two reports the same call.
 
-
-def _is_unicode(value: Any) -> bool:
-    return is_storable(json.dumps(value, ensure_ascii=False))
+    Raises:
+        Refusal: A text in it is no valid Unicode, so that it could neither be stored nor sent.
+    """
+    try:
+        return hashlib.sha256(_CANONICAL.encode(facts).encode()).hexdigest()
+    except UnicodeEncodeError:
+        problem = "expected valid Unicode, got half of a surrogate pair"
+        fields = [field for field, value in facts.items() if not is_storable(_COMPACT.encode(value))]
+        raise invalid([FieldProblem(field, problem) for field in fields]) from None

@@ -43,6 +43,8 @@ def check_storable(document: object, path: str) -> None:
     Raises:
         Refusal: Some text in it cannot be stored.
     """
+    if not document:
+        return
     # Looking at the whole as one text is quick; only when something may be wrong each part is looked at.
     written = json.dumps(document, ensure_ascii=False)
     if "\\u0000" not in written and is_storable(written):

@@ -40,9 +40,23 @@ FROM (
 """
 
 _QUERIES = {
-    "starter: claim 32 pending": """
-        SELECT id FROM tasks WHERE status = 'pending' AND (claimed_until IS NULL OR claimed_until < now())
-        ORDER BY next_attempt_at LIMIT 32 FOR UPDATE SKIP LOCKED""",
+    "starter: claim 32 pending of 20 groups": """
+        WITH RECURSIVE waiting AS (
+            (SELECT namespace, "group" FROM tasks WHERE status = 'pending' ORDER BY namespace, "group" LIMIT 1)
+            UNION ALL
+            SELECT following.namespace, following."group" FROM waiting CROSS JOIN LATERAL (
+                SELECT namespace, "group" FROM tasks
+                WHERE status = 'pending' AND (namespace, "group") > (waiting.namespace, waiting."group")
+                ORDER BY namespace, "group" LIMIT 1
+            ) AS following
+        )
+        SELECT urgent.id, row_number() OVER (PARTITION BY namespace, "group" ORDER BY next_attempt_at) AS turn
+        FROM waiting CROSS JOIN LATERAL (
+            SELECT id, next_attempt_at FROM tasks
+            WHERE status = 'pending' AND namespace = waiting.namespace AND "group" = waiting."group"
+                AND (claimed_until IS NULL OR claimed_until < now())
+            ORDER BY next_attempt_at LIMIT 32
+        ) AS urgent ORDER BY turn, next_attempt_at LIMIT 32""",
     "due next in a namespace": """
         SELECT id FROM tasks WHERE namespace = 'default'
             AND status IN ('parked', 'paused', 'pending', 'running', 'waiting')

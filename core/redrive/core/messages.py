@@ -6,6 +6,7 @@ added later. Instants are ISO 8601 text: they go through Temporal's plain JSON c
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -30,6 +31,12 @@ CONFLICT: Final = "Conflict"
 def workflow_id(namespace: str, task_id: str, generation: int) -> str:
     """Name the workflow of one generation of a task."""
     return f"redrive/{namespace}/{task_id}/{generation}"
+
+
+def fairness_key(namespace: str, group: str) -> str:
+    """Name a group to Temporal, whose task queues give each such key its turn (at most 64 bytes)."""
+    key = f"{namespace}/{group}"
+    return key if len(key.encode()) <= 64 else hashlib.sha256(key.encode()).hexdigest()
 
 
 def mirror_version(run: int, history_length: int, sequence: int) -> int:

@@ -67,7 +67,8 @@ class NodeDirectory:
 
     async def _live(self, namespace: str, group: str, now: float) -> list[LiveNode]:
         read_at, nodes = self._known.get((namespace, group), (float("-inf"), []))
-        if now - read_at < FRESH_SECONDS:
+        # That there is none is looked up each time: the first node that comes is what parked tasks wait for.
+        if nodes and now - read_at < FRESH_SECONDS:
             return nodes
         async with self._database.session() as session:
             nodes = await list_live(session, namespace, group)

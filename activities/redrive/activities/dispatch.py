@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import httpx
@@ -21,6 +21,7 @@ from temporalio import activity
 from redrive.activities import request as requests
 from redrive.activities.directory import NodeDirectory
 from redrive.activities.request import NOT_TAKEN, SNOOZED, Answer, Request
+from redrive.core.errors import InvalidDocument
 from redrive.core.messages import DISPATCH, DispatchCommand, DispatchResult
 from redrive.core.policy import Route
 from redrive.core.states import AttemptStatus
@@ -31,6 +32,8 @@ from redrive.store.database import Database
 from redrive.store.nodes import LiveNode
 from redrive.store.tables import Attempt
 from redrive.store.tasks import Delivery
+
+T = TypeVar("T")
 
 HEARTBEAT_SECONDS: Final = 2.0
 """How often a running attempt says that it lives, which is also how soon it learns of its cancellation."""
@@ -43,6 +46,10 @@ CANCEL_SECONDS: Final = 3.0
 
 NODE_ANSWER_BYTES: Final = 1024 * 1024
 """What is read of a node's answer: its envelope must be whole, while only part of its result is kept."""
+
+
+ALREADY_RUNNING: Final = 409
+"""A node answers so to an attempt that it has not ended yet."""
 
 
 class NoTaker(Exception):
@@ -81,10 +88,15 @@ class Dispatcher:
         Returns:
             Its outcome, or why it did not run.
         """
+        # From the first moment: a slow database must not look like a lost worker, or the attempt would run twice.
+        async with _heartbeats():
+            return await self._dispatch(command)
+
+    async def _dispatch(self, command: DispatchCommand) -> DispatchResult:
         now = self._clock()
         ends_at = None if command.ends_at is None else datetime.fromisoformat(command.ends_at)
         if ends_at is not None and ends_at <= now:
-            return DispatchResult("late")
+            return await self._end_of_lost(command) or DispatchResult("late")
         node = await self._choose(command, frozenset())
         async with self._database.session() as session:
             delivery = await tasks.start_attempt(
@@ -101,22 +113,51 @@ class Dispatcher:
         timeout = timedelta(seconds=command.timeout_seconds)
         deadline = now + timeout if ends_at is None else min(now + timeout, ends_at)
         try:
-            async with _heartbeats():
-                finish = await self._send(command, delivery, node, deadline)
+            finish = await self._send(command, delivery, node, deadline)
         except NoTaker as error:
-            async with self._database.session() as session:
-                await tasks.abandon_attempt(session, command)
-            return await self._result(command, delivery, DispatchResult("unavailable", why=str(error)))
+            return await self._abandon(command, delivery, str(error))
         except asyncio.CancelledError:
             await self._cancelled(command, delivery.number)
             raise
+        return await _to_its_end(self._finish(command, delivery, finish))
+
+    # --- Steps -------------------------------------------------------------------------------------------------------
+
+    async def _finish(self, command: DispatchCommand, delivery: Delivery, finish: Finish) -> DispatchResult:
+        """Store an outcome, and tell it."""
         async with self._database.session() as session:
-            taken = await attempts.finish_attempt(session, command, delivery.number, finish)
+            taken = await attempts.finish_attempt(session, command, delivery.number or 0, finish)
         if not taken:
             return await self._remember(command, delivery)
         return await self._result(command, delivery, _finished(finish))
 
-    # --- Steps -------------------------------------------------------------------------------------------------------
+    async def _abandon(self, command: DispatchCommand, delivery: Delivery, why: str) -> DispatchResult:
+        """Take back an attempt that nobody took.
+
+        Only its first delivery can be sure of that. An earlier one, whose worker was lost, may have run.
+        """
+        if delivery.number == 1:
+            async with self._database.session() as session:
+                await tasks.abandon_attempt(session, command)
+        elif (ended := await self._end_of_lost(command)) is not None:
+            return ended
+        return await self._result(command, delivery, DispatchResult("unavailable", why=why))
+
+    async def _end_of_lost(self, command: DispatchCommand) -> DispatchResult | None:
+        """Tell how an attempt ended that cannot be delivered again; None when it has never been delivered.
+
+        A worker that was lost may have stored the outcome. If it has not, nobody will ever tell it.
+        """
+        task_id = UUID(command.task_id)
+        async with self._database.session() as session:
+            known = await attempts.find_attempt(session, task_id, command.generation, command.number)
+            if known is not None and known.status == AttemptStatus.RUNNING:
+                lost = requests.failed_without_answer(
+                    AttemptStatus.TIMED_OUT, "redrive.WorkerLost", "the worker was lost that ran it"
+                )
+                await attempts.finish_attempt(session, command, known.deliveries, lost)
+                known = await attempts.find_attempt(session, task_id, command.generation, command.number)
+        return None if known is None else _finished(_finish_of(known))
 
     async def _choose(self, command: DispatchCommand, tried: frozenset[str]) -> LiveNode | None:
         return await self._directory.choose(
@@ -129,6 +170,9 @@ class Dispatcher:
             keys = await tasks.list_generations(session, [UUID(command.task_id)])
         key = keys.get(UUID(command.task_id))
         if not has_node and key is not None and key.generation == command.generation and key.status in tasks.RUNNABLE:
+            ended = await self._end_of_lost(command)
+            if ended is not None:
+                return ended
             which = "" if command.executor is None else f" that has the executor {command.executor!r}"
             return DispatchResult("unavailable", why=f"group {command.group!r} has no live node{which}")
         return DispatchResult("superseded")
@@ -155,10 +199,14 @@ class Dispatcher:
                     requests.webhook_request(command, delivery, deadline, now), MAX_RESPONSE_BYTES
                 )
                 return requests.read_webhook_answer(answer, self._clock())
+        except httpx.ConnectTimeout:
+            message = f"no connection within {CONNECT_SECONDS:g} s"
+            return requests.failed_without_answer(AttemptStatus.TIMED_OUT, "httpx.ConnectTimeout", message)
         except (TimeoutError, httpx.TimeoutException):
-            message = f"no answer within {command.timeout_seconds:g} s"
+            bound = command.ends_at is not None and datetime.fromisoformat(command.ends_at) == deadline
+            message = "no answer before the task's end" if bound else f"no answer within {command.timeout_seconds:g} s"
             return requests.failed_without_answer(AttemptStatus.TIMED_OUT, "redrive.Timeout", message)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             name = f"httpx.{type(error).__name__}"
             return requests.failed_without_answer(AttemptStatus.FAILED, name, str(error) or name)
 
@@ -178,9 +226,12 @@ class Dispatcher:
                     await tasks.redirect_attempt(session, command, node.id, node.url)
             try:
                 answer = await self._offer(command, delivery, node, deadline)
-            except httpx.ConnectError as error:
-                why = f"node {node.id} at {node.url} refused the connection: {error}"
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                why = f"node {node.id} at {node.url} took no connection: {str(error) or type(error).__name__}"
             else:
+                if answer.status == ALREADY_RUNNING:
+                    # Its worker was lost, not the attempt. It is delivered again until the node is done with it.
+                    raise RuntimeError(f"attempt {command.number} of task {command.task_id} still runs on {node.id}")
                 if answer.status not in NOT_TAKEN:
                     return requests.read_node_answer(answer, self._clock())
                 why = f"node {node.id} at {node.url} took no attempt: it answered {answer.status}"
@@ -193,7 +244,7 @@ class Dispatcher:
         request = requests.node_request(command, delivery, node.url, deadline, self._clock())
         try:
             return await self._exchange(request, NODE_ANSWER_BYTES)
-        except (asyncio.CancelledError, httpx.TimeoutException):
+        except (asyncio.CancelledError, httpx.ReadTimeout, httpx.WriteTimeout):
             await self._tell_cancelled(command, delivery, node)
             raise
 
@@ -235,8 +286,10 @@ class Dispatcher:
         async with self._database.session() as session:
             configuration = await scenes.load_configuration(session, command.namespace, delivery.group, delivery.scene)
         if configuration is not None:
-            result.policy = configuration.effective(delivery.policy_override)
-            result.policy_version = configuration.version
+            # A change of the scene may not fit what the task overrides. Then the task keeps the policy that it has.
+            with contextlib.suppress(InvalidDocument):
+                result.policy = configuration.effective(delivery.policy_override)
+                result.policy_version = configuration.version
         return result
 
 
@@ -256,6 +309,15 @@ async def _heartbeats() -> AsyncGenerator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Carry something out also when this attempt is cancelled meanwhile: the target has answered, and that counts."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        return await task
 
 
 def _finished(finish: Finish) -> DispatchResult:

@@ -23,7 +23,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from redrive.core.errors import RedriveError
-from redrive.core.messages import RETRY_TASK, SIGNAL_WAKE, TaskRun, TaskView, workflow_id
+from redrive.core.messages import RETRY_TASK, SIGNAL_WAKE, TaskRun, TaskView, fairness_key, workflow_id
 from redrive.store.settings import Settings
 from redrive.store.tasks import Claim, WorkflowKey
 from redrive.workflows.engine import (
@@ -51,6 +51,10 @@ class WorkflowGone(RedriveError):
 
 class EngineUnavailable(RedriveError):
     """Temporal, or every worker, is away."""
+
+
+class StartRefused(RedriveError):
+    """Temporal is there, and will not take this workflow."""
 
 
 class Engine:
@@ -119,7 +123,8 @@ class Engine:
             now: The clock: the first attempt is put off by what remains until it is due.
 
         Raises:
-            EngineUnavailable: Temporal did not take it.
+            EngineUnavailable: Temporal did not answer.
+            StartRefused: Temporal refused it.
         """
         attributes: list[SearchAttributePair[Any]] = [
             SearchAttributePair(GROUP_ATTRIBUTE, claim.group),
@@ -140,10 +145,14 @@ class Engine:
                 # The reconciler starts a lost generation again under its old id.
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 search_attributes=TypedSearchAttributes(attributes),
-                priority=Priority(priority_key=claim.priority),
+                priority=Priority(priority_key=claim.priority, fairness_key=fairness_key(claim.namespace, claim.group)),
                 rpc_timeout=timedelta(seconds=START_SECONDS),
             )
-        except (RPCError, RuntimeError) as error:
+        except RPCError as error:
+            if error.status is RPCStatusCode.INVALID_ARGUMENT:
+                raise StartRefused(error.message) from None
+            raise EngineUnavailable(f"Temporal took no workflow: {error}") from None
+        except RuntimeError as error:
             raise EngineUnavailable(f"Temporal took no workflow: {error}") from None
 
     async def wake(self, key: WorkflowKey) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
-from redrive.api.engine import Engine, EngineUnavailable
+from redrive.api.engine import Engine, EngineUnavailable, StartRefused
 from redrive.api.listener import Listener
 from redrive.core.errors import RedriveError
 from redrive.store import tasks
@@ -66,7 +65,7 @@ class Starter:
                     while await self.round():
                         wait = RETRY_FIRST
                     await listener.wait(POLL_SECONDS)
-                except (EngineUnavailable, DBAPIError, OSError) as error:
+                except (EngineUnavailable, SQLAlchemyError, OSError) as error:
                     _LOG.warning("starting workflows is put off for %.1f s: %s", wait, _reason(error))
                     await asyncio.sleep(wait)
                     wait = min(wait * 2, RETRY_LONGEST)
@@ -87,25 +86,25 @@ class Starter:
             claims = await tasks.claim_pending(session, self._concurrency)
         if not claims:
             return False
-        started, problem = await self._start(claims)
+        problems = await asyncio.gather(*(self._start_one(claim) for claim in claims))
+        results = list(zip(claims, problems, strict=True))
+        put_off = [claim for claim, problem in results if isinstance(problem, EngineUnavailable)]
         async with self._database.session() as session:
-            if started:
-                await tasks.mark_started(session, started)
-            if problem is not None:
-                await tasks.release_claims(session, [claim.id for claim in claims])
-        if problem is not None:
-            raise problem
-        return len(claims) == self._concurrency
+            await tasks.mark_started(session, [claim for claim, problem in results if problem is None])
+            if put_off:
+                await tasks.release_claims(session, put_off)
+        for claim, problem in results:
+            if isinstance(problem, StartRefused):
+                # It keeps its claim, so that it is tried again after those that can be started.
+                _LOG.error("the workflow of task %s cannot be started: %s", claim.id, problem)
+        if put_off:
+            raise next(problem for problem in problems if isinstance(problem, EngineUnavailable))
+        return True
 
-    async def _start(self, claims: Sequence[Claim]) -> tuple[list[UUID], EngineUnavailable | None]:
-        results = await asyncio.gather(*(self._start_one(claim) for claim in claims))
-        started = [claim.id for claim, problem in zip(claims, results, strict=True) if problem is None]
-        return started, next((problem for problem in results if problem is not None), None)
-
-    async def _start_one(self, claim: Claim) -> EngineUnavailable | None:
+    async def _start_one(self, claim: Claim) -> EngineUnavailable | StartRefused | None:
         try:
             await self._engine.start_task(claim, self._clock())
-        except EngineUnavailable as error:
+        except (EngineUnavailable, StartRefused) as error:
             return error
         return None
 

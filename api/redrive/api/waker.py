@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from redrive.api.engine import Engine, EngineUnavailable
 from redrive.api.listener import Listener
@@ -44,9 +44,9 @@ class Waker:
         async with listener.running():
             while True:
                 try:
-                    while await self.round():
+                    while await self.round():  # noqa: ASYNC110 - the sleep is the rate at which tasks are woken
                         await asyncio.sleep(SET_SECONDS)
-                except (EngineUnavailable, DBAPIError, OSError) as error:
+                except (EngineUnavailable, SQLAlchemyError, OSError) as error:
                     _LOG.warning("waking parked tasks is put off: %s", type(error).__name__)
                 await listener.wait(POLL_SECONDS)
 

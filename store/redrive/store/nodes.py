@@ -37,7 +37,7 @@ async def register(session: AsyncSession, node: Mapping[str, Any]) -> bool:
     Returns:
         Whether it was written; False when the id belongs to another namespace or group, which must not lose its node.
     """
-    fresh = {**node, "status": "live", "in_flight": 0, "last_heartbeat_at": func.now()}
+    fresh = {**node, "status": "live", "in_flight": 0, "last_heartbeat_at": func.now(), "live_since": func.now()}
     statement = upsert(Node).values(**fresh, registered_at=func.now())
     own = (col(Node.namespace) == node["namespace"]) & (col(Node.group) == node["group"])
     statement = statement.on_conflict_do_update(index_elements=["id"], set_=fresh, where=own)
@@ -59,7 +59,8 @@ async def heartbeat(session: AsyncSession, namespace: str, node_id: str, in_flig
             SELECT id, last_heartbeat_at < now() - make_interval(secs => :lease) AS lapsed
             FROM nodes WHERE id = :id AND namespace = :namespace FOR UPDATE
         )
-        UPDATE nodes SET last_heartbeat_at = now(), in_flight = :in_flight
+        UPDATE nodes SET last_heartbeat_at = now(), in_flight = :in_flight,
+            live_since = CASE WHEN before.lapsed THEN now() ELSE live_since END
         FROM before WHERE nodes.id = before.id
         RETURNING nodes.status, nodes."group", before.lapsed
         """

@@ -151,6 +151,7 @@ class Node(Table, table=True):
     capacity: int | None = Field(default=None)
     in_flight: int = _number(0)
     registered_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    live_since: datetime = Field(default=None, sa_column=_instant(now=True))
     last_heartbeat_at: datetime = Field(default=None, sa_column=_instant(now=True))
 
 
@@ -175,8 +176,8 @@ class Task(Table, table=True):
             unique=True,
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
-        # The starter's queue: as small as the backlog, however many rows have gone through it.
-        Index("ix_tasks_pending", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+        # The starter's queue, by group: as small as the backlog, however many rows have gone through it.
+        Index("ix_tasks_pending", "namespace", "group", "next_attempt_at", postgresql_where=text("status = 'pending'")),
         # What is due next, per namespace; also the reconciler's walk.
         Index("ix_tasks_due", "namespace", "next_attempt_at", "id", postgresql_where=text(_any_of("status", OPEN))),
         Index("ix_tasks_parked", "namespace", "group", "id", postgresql_where=text("status = 'parked'")),

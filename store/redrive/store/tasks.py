@@ -215,8 +215,7 @@ def _input_row(task: NewTask) -> dict[str, Any]:
     return row
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 async def notify_pending(session: AsyncSession) -> None:
@@ -286,12 +285,34 @@ async def count_by_status(session: AsyncSession, namespace: str, group: str | No
 
 # --- The starter ------------------------------------------------------------------------------------------------------
 
+# Groups take turns: of each group the most urgent task, then of each the second, and so on. A group that reports five
+# thousand tasks at once must not hold up the one task of another group. The groups that have pending tasks are found by
+# hopping over the index, so that a round costs by the number of groups and not by the backlog.
 _CLAIM: Final = text(
     """
-    WITH picked AS MATERIALIZED (
-        SELECT id FROM tasks
+    WITH RECURSIVE waiting AS (
+        (SELECT namespace, "group" FROM tasks WHERE status = 'pending' ORDER BY namespace, "group" LIMIT 1)
+        UNION ALL
+        SELECT following.namespace, following."group" FROM waiting CROSS JOIN LATERAL (
+            SELECT namespace, "group" FROM tasks
+            WHERE status = 'pending' AND (namespace, "group") > (waiting.namespace, waiting."group")
+            ORDER BY namespace, "group" LIMIT 1
+        ) AS following
+    ), candidates AS (
+        SELECT urgent.id, row_number() OVER (
+            PARTITION BY waiting.namespace, waiting."group" ORDER BY urgent.next_attempt_at
+        ) AS turn, urgent.next_attempt_at
+        FROM waiting CROSS JOIN LATERAL (
+            SELECT id, next_attempt_at FROM tasks
+            WHERE status = 'pending' AND namespace = waiting.namespace AND "group" = waiting."group"
+                AND (claimed_until IS NULL OR claimed_until < now())
+            ORDER BY next_attempt_at LIMIT :limit
+        ) AS urgent
+        ORDER BY turn, next_attempt_at LIMIT :limit
+    ), picked AS MATERIALIZED (
+        SELECT tasks.id FROM tasks JOIN candidates USING (id)
         WHERE status = 'pending' AND (claimed_until IS NULL OR claimed_until < now())
-        ORDER BY next_attempt_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        FOR UPDATE OF tasks SKIP LOCKED
     )
     UPDATE tasks SET claimed_until = now() + make_interval(secs => :seconds)
     FROM picked WHERE tasks.id = picked.id
@@ -306,26 +327,41 @@ _CLAIM: Final = text(
 
 
 async def claim_pending(session: AsyncSession, limit: int) -> list[Claim]:
-    """Take up to `limit` pending tasks, the most urgent first, that no other starter holds."""
+    """Take up to `limit` pending tasks that no other starter holds: groups in turns, the most urgent of each first."""
     rows = await session.execute(_CLAIM, {"limit": limit, "seconds": CLAIM_SECONDS})
     return [Claim(**row) for row in rows.mappings()]
 
 
-async def mark_started(session: AsyncSession, task_ids: Sequence[UUID]) -> None:
-    """Note that workflows run. A workflow that has already overtaken the starter is left as it is."""
+async def mark_started(session: AsyncSession, claims: Sequence[Claim]) -> None:
+    """Note that workflows run.
+
+    A task whose workflow has overtaken the starter is left as it is, also when it has ended and begun its next
+    generation meanwhile, whose workflow has not been started.
+    """
     statement = text(
         """
         UPDATE tasks SET status = 'waiting', claimed_until = NULL, updated_at = now()
-        WHERE id = ANY(:ids) AND status = 'pending'
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:generations AS int[])) AS started(id, generation)
+        WHERE tasks.id = started.id AND tasks.generation = started.generation AND status = 'pending'
         """
     )
-    await session.execute(statement, {"ids": list(task_ids)})
+    await session.execute(statement, _claim_keys(claims))
 
 
-async def release_claims(session: AsyncSession, task_ids: Sequence[UUID]) -> None:
+async def release_claims(session: AsyncSession, claims: Sequence[Claim]) -> None:
     """Give back tasks whose workflow could not be started."""
-    statement = text("UPDATE tasks SET claimed_until = NULL WHERE id = ANY(:ids) AND status = 'pending'")
-    await session.execute(statement, {"ids": list(task_ids)})
+    statement = text(
+        """
+        UPDATE tasks SET claimed_until = NULL
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:generations AS int[])) AS held(id, generation)
+        WHERE tasks.id = held.id AND tasks.generation = held.generation AND status = 'pending'
+        """
+    )
+    await session.execute(statement, _claim_keys(claims))
+
+
+def _claim_keys(claims: Sequence[Claim]) -> dict[str, Any]:
+    return {"ids": [claim.id for claim in claims], "generations": [claim.generation for claim in claims]}
 
 
 async def count_pending(session: AsyncSession) -> int:
@@ -440,6 +476,9 @@ _START_ATTEMPT: Final = text(
             claimed_until = NULL, updated_at = now()
         WHERE id = :task_id AND generation = :generation AND mirror_version <= :version AND status = ANY(:sources)
             AND (:has_node OR target ->> 'kind' <> 'node')
+            -- Paused in its row while the starter was at it: the workflow has not heard of it. It ends as superseded,
+            -- and the resumed task is started again.
+            AND NOT (status = 'paused' AND mirror_version = 0)
         RETURNING id, namespace, "group", scene, executor, target, payload_revision, idempotency_key, business_key,
             trace_context, policy_override, error_type, error_message
     ), attempt AS (
@@ -528,17 +567,27 @@ async def abandon_attempt(session: AsyncSession, command: DispatchCommand) -> No
 
 _RECORD: Final = text(
     """
-    WITH attempt AS (
-        -- A task that ends while its attempt is still open (a cancellation that came before the request was sent)
-        -- closes it, so that the ledger has no open end and a late result finds nothing to change.
+    WITH task AS MATERIALIZED (
+        -- A write that comes too late must change nothing, in the ledger either.
+        SELECT id FROM tasks
+        WHERE id = :task_id AND generation = :generation AND mirror_version <= :version AND status = ANY(:sources)
+        FOR UPDATE
+    ), attempt AS (
+        -- A task that ends while an attempt is still open (a cancellation that came before the request was sent, a
+        -- worker that was lost) closes it: the ledger has no open end, and a late result finds nothing to change.
         UPDATE attempts SET why = :why, delay_seconds = :delay_seconds,
             next_attempt_at = CAST(:next_attempt_at AS timestamptz),
             status = CASE WHEN status = 'running' AND :status = ANY(:terminal) THEN 'cancelled' ELSE status END,
             finished_at = CASE WHEN status = 'running' AND :status = ANY(:terminal) THEN now() ELSE finished_at END
-        WHERE task_id = :task_id AND generation = :generation AND number = :attempt
+        FROM task
+        WHERE task_id = task.id AND generation = :generation
+            AND (number = :attempt OR (status = 'running' AND :status = ANY(:terminal)))
         RETURNING status, error_type, error_message, error_stack, fingerprint
     )
-    UPDATE tasks SET status = :status, attempts = :attempts, mirror_version = :version, why = :why,
+    UPDATE tasks SET status = :status, mirror_version = :version, why = :why,
+        -- An attempt that was cancelled before a worker took it has no row and was not spent.
+        attempts = CAST(:attempts AS int)
+            - CASE WHEN CAST(:attempt AS int) IS NOT NULL AND fact.failed IS NULL THEN 1 ELSE 0 END,
         dead_reason = :dead_reason, delay_seconds = :delay_seconds,
         next_attempt_at = CAST(:next_attempt_at AS timestamptz), claimed_until = NULL, updated_at = now(),
         finished_at = CASE WHEN :status = ANY(:terminal) THEN now() END,
@@ -548,12 +597,12 @@ _RECORD: Final = text(
         error_message = CASE WHEN fact.failed THEN fact.error_message ELSE tasks.error_message END,
         error_stack = CASE WHEN fact.failed THEN fact.error_stack ELSE tasks.error_stack END,
         fingerprint = CASE WHEN fact.failed THEN fact.fingerprint ELSE tasks.fingerprint END
-    FROM (SELECT true) AS one LEFT JOIN (
+    FROM task LEFT JOIN (
         SELECT status IN ('failed', 'timed_out') AS failed, error_type, error_message, error_stack, fingerprint
         FROM attempt
     ) AS fact ON true
-    WHERE id = :task_id AND generation = :generation AND mirror_version <= :version AND tasks.status = ANY(:sources)
-    RETURNING id
+    WHERE tasks.id = task.id
+    RETURNING tasks.id
     """
 )
 
@@ -596,7 +645,7 @@ async def record(session: AsyncSession, change: Record) -> bool:
 
 
 async def claim_parked(session: AsyncSession, limit: int, lease_seconds: float) -> list[WorkflowKey]:
-    """Take up to `limit` parked tasks whose group has a live node again, so that they can be woken.
+    """Take up to `limit` parked tasks for which a node has become live since they were parked, to be woken.
 
     Args:
         session: Any session.
@@ -612,6 +661,10 @@ async def claim_parked(session: AsyncSession, limit: int, lease_seconds: float) 
                     SELECT FROM nodes WHERE nodes.namespace = tasks.namespace AND nodes."group" = tasks."group"
                         AND nodes.status = 'live'
                         AND last_heartbeat_at > now() - make_interval(secs => :lease)
+                        AND (executor IS NULL OR executors = '[]' OR executors ? executor)
+                        -- A node that was there already has not taken the task, and is not asked again at once: the
+                        -- parked task itself looks again. The second is for a list of nodes read just before.
+                        AND live_since > tasks.updated_at - interval '1 second'
                 )
             ORDER BY priority, id LIMIT :limit FOR UPDATE SKIP LOCKED
         )
@@ -708,7 +761,9 @@ async def restart(session: AsyncSession, key: WorkflowKey, why: str) -> bool:
                 error_type = 'redrive.WorkflowLost', error_message = :why
             WHERE task_id = :id AND generation = :generation AND status = 'running'
         )
-        UPDATE tasks SET status = 'pending', mirror_version = 0, claimed_until = NULL, updated_at = now(), why = :why,
+        UPDATE tasks SET mirror_version = 0, claimed_until = NULL, updated_at = now(), why = :why,
+            -- What a person holds stays held: it is started when it is resumed.
+            status = CASE WHEN status = 'paused' THEN 'paused' ELSE 'pending' END,
             next_attempt_at = COALESCE(next_attempt_at, now())
         WHERE id = :id AND generation = :generation AND status = ANY(:sources)
         RETURNING id

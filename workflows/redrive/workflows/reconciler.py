@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -33,6 +33,9 @@ GRACE_SECONDS: Final = 30.0
 
 PAGE: Final = 200
 """Rows, and workflows, that one round looks at."""
+
+AFTER_DRIFT_SECONDS: Final = 5.0
+"""Time until the next round after one that found something: where one is lost, more are."""
 
 _LOST: Final = frozenset(
     {WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.FAILED, WorkflowExecutionStatus.TIMED_OUT}
@@ -88,12 +91,19 @@ class Reconciler:
         Args:
             every_seconds: Time between two rounds, in seconds.
         """
+        wait = every_seconds
         while True:
-            await asyncio.sleep(every_seconds)
+            await asyncio.sleep(wait)
+            wait = every_seconds
             try:
-                await self.round()
-            except (RPCError, DBAPIError, OSError) as error:
+                found = await self.round()
+            except (RPCError, SQLAlchemyError, OSError, RuntimeError) as error:
                 _LOG.warning("reconciling is put off: %s", error.__class__.__name__)
+                # Another server knows nothing of this one's pages.
+                self._next_page = None
+            else:
+                if found is not None and found.drift:
+                    wait = min(every_seconds, AFTER_DRIFT_SECONDS)
 
     async def round(self) -> Found | None:
         """Run one round.

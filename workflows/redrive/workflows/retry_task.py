@@ -19,7 +19,7 @@ from typing import Final
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutType, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType, is_cancelled_exception
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
@@ -48,6 +48,7 @@ with workflow.unsafe.imports_passed_through():
         RetryNow,
         TaskRun,
         TaskView,
+        fairness_key,
         mirror_version,
     )
     from redrive.core.policy import parse
@@ -75,6 +76,7 @@ RECORD_RETRY: Final = RetryPolicy(
 PARK_FIRST: Final = 30.0
 PARK_LONGEST: Final = 600.0
 
+STOPPED_IN_TEMPORAL: Final = "the workflow was cancelled in Temporal"
 
 MAX_SNOOZES: Final = 50
 """Snoozes in a row that are believed; further ones count as failures, so that no task sleeps for ever."""
@@ -90,7 +92,7 @@ class RetryTask:
         self._policy = parse(task.policy)
         self._clock = Clock(_instant(task.started_at), _instant(task.deadline) if task.deadline else None)
         self._due_at = _instant(task.due_at)
-        self._status = TaskStatus.WAITING
+        self._status = self._resting_status()
         self._why = ""
         self._dead_reason: DeadReason | None = None
         self._cancel_reason: str | None = None
@@ -119,7 +121,7 @@ class RetryTask:
                 if not is_cancelled_exception(error):
                     raise
                 # Somebody cancelled the workflow itself, in Temporal's own console or CLI.
-                self._cancel("the workflow was cancelled in Temporal")
+                self._cancel(STOPPED_IN_TEMPORAL)
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._view()
 
@@ -128,11 +130,15 @@ class RetryTask:
             await self._finish()
         elif self._cancel_reason is not None:
             await self._end(TaskStatus.CANCELLED, self._cancel_reason)
+        elif workflow.cancellation_reason() is not None:
+            # It came while an attempt was in flight that ended all the same.
+            self._cancel(STOPPED_IN_TEMPORAL)
         elif self._changes != self._mirrored:
             await self._mirror()
         elif workflow.info().is_continue_as_new_suggested():
-            await workflow.wait_condition(workflow.all_handlers_finished)
-            workflow.continue_as_new(self._next_run())
+            await workflow.wait_condition(lambda: workflow.all_handlers_finished() or self._has_changed())
+            if not self._has_changed():
+                workflow.continue_as_new(self._next_run())
         elif self._task.paused:
             await workflow.wait_condition(self._has_changed)
         elif (remaining := self._due_at - workflow.now()) > timedelta(0):
@@ -211,26 +217,38 @@ class RetryTask:
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=DISPATCH_RETRY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            priority=Priority(priority_key=self._task.priority),
+            priority=Priority(
+                priority_key=self._task.priority,
+                fairness_key=fairness_key(self._task.namespace, self._task.group),
+            ),
         )
         try:
             return await self._dispatch
         except ActivityError as error:
             if _nobody_polled(error):
                 return DispatchResult("unavailable", why=f"no worker took it from the task queue {own_queue!r}")
-            if not is_cancelled_exception(error):
+            # A worker that dies while it is told to cancel never says so: the server gives up then instead of retrying.
+            if not is_cancelled_exception(error) and error.retry_state is not RetryState.CANCEL_REQUESTED:
                 raise
             self._task.attempts += 1
             self._task.number = self._ended_attempt = number
             if self._cancel_reason is None:
-                self._cancel("the workflow was cancelled in Temporal")
+                self._cancel(STOPPED_IN_TEMPORAL)
             return None
         finally:
             self._dispatch = None
 
     async def _follow(self, number: int, outcome: Outcome) -> None:
         now = workflow.now()
-        decision = decide(self._policy, self._clock, number, outcome, now, workflow.random(), self._task.delay_seconds)
+        decision = decide(
+            self._policy,
+            self._clock,
+            self._task.attempts,
+            outcome,
+            now,
+            workflow.random(),
+            self._task.delay_seconds,
+        )
         match decision:
             case Succeed():
                 await self._end(TaskStatus.SUCCEEDED, decision.why, attempt=number)
@@ -248,9 +266,16 @@ class RetryTask:
     async def _snooze(self, number: int, seconds: float) -> None:
         """Run again later, as the client wishes: its attempt did not fail and is not spent."""
         self._task.snoozes += 1
-        self._due_at = workflow.now() + timedelta(seconds=seconds)
-        self._why = f"the client snoozed it for {seconds:g} s"
-        await self._mirror(attempt=number)
+        seconds = min(max(seconds, 0), self._policy.retry_after.max_seconds)
+        due_at = workflow.now() + timedelta(seconds=seconds)
+        why = f"the client snoozed it for {seconds:g} s"
+        ends_at = self._clock.ends_at(self._policy)
+        if ends_at is not None and due_at > ends_at:
+            why = f"{why}, past its end at {ends_at.isoformat()}"
+            await self._end(TaskStatus.DEAD, why, DeadReason.EXPIRED, attempt=number)
+        else:
+            self._due_at, self._why = due_at, why
+            await self._mirror(attempt=number)
 
     async def _park(self, why: str) -> None:
         """Wait without spending an attempt, because nobody can take it."""
@@ -266,13 +291,13 @@ class RetryTask:
 
     async def _mirror(self, attempt: int | None = None) -> None:
         """Show the mirror what the task is waiting for."""
-        if self._task.paused:
-            self._status = TaskStatus.PAUSED
-        elif self._task.parked is not None:
-            self._status = TaskStatus.PARKED
-        else:
-            self._status = TaskStatus.WAITING
+        self._status = self._resting_status()
         await self._record(attempt)
+
+    def _resting_status(self) -> TaskStatus:
+        if self._task.paused:
+            return TaskStatus.PAUSED
+        return TaskStatus.WAITING if self._task.parked is None else TaskStatus.PARKED
 
     async def _end(
         self, status: TaskStatus, why: str, dead_reason: DeadReason | None = None, attempt: int | None = None
@@ -378,15 +403,19 @@ class RetryTask:
     def _check_reschedule(self, request: Reschedule) -> None:
         self._refuse_when_ended()
         self._refuse_in_flight("to reschedule it")
+        due_at = _instant(request.due_at)
+        if due_at.tzinfo is None:
+            raise _conflict(f"expected a time with its offset from UTC, got {request.due_at}")
         ends_at = self._clock.ends_at(self._policy)
-        if ends_at is not None and _instant(request.due_at) > ends_at:
+        if ends_at is not None and due_at > ends_at:
             raise _conflict(f"expected a time before the task's end at {ends_at.isoformat()}, got {request.due_at}")
 
     @workflow.update(name=UPDATE_CHANGE_POLICY)
     async def change_policy(self, request: ChangePolicy) -> TaskView:
         """Put another policy in force and plan the waiting attempt anew under it."""
         self._adopt(request.policy, request.policy_version)
-        if self._dispatch is None and self._task.parked is None:
+        # What a person has set stays set, and what is parked waits for its target.
+        if self._dispatch is None and self._task.parked is None and self._task.trigger == "timer":
             self._replan()
         return await self._settled()
 
@@ -432,8 +461,8 @@ class RetryTask:
             self._task.delay_seconds = planned.delay_seconds
             self._why = f"policy changed: {planned.why}"
         else:
-            # Too late under the new policy: the attempt falls due at once, and dispatch finds that its time is over.
-            self._due_at = workflow.now()
+            # Too late under the new policy. It dies when its time is over, unless the policy changes once more.
+            self._due_at = max(self._clock.ends_at(self._policy) or self._due_at, workflow.now())
             self._why = f"policy changed: {planned.why}"
 
     async def _settled(self) -> TaskView:
@@ -443,7 +472,7 @@ class RetryTask:
         await workflow.wait_condition(
             lambda: (
                 self._mirrored >= ticket
-                or self._status in TERMINAL
+                or self._finished
                 or (self._dispatch is not None and self._cancel_reason is None)
             )
         )

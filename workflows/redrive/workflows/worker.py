@@ -7,11 +7,14 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from random import SystemRandom
 
 import httpx
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from redrive.activities.directory import NodeDirectory
 from redrive.activities.dispatch import CONNECT_SECONDS, Dispatcher
@@ -97,6 +100,15 @@ async def serving(
             await own_http.aclose()
 
 
+def sandboxed_runner() -> WorkflowRunner:
+    """Make the runner that catches workflow code which is not deterministic.
+
+    A cron backoff loads croniter when it is first met; like the rest of `core` it only computes.
+    """
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("redrive.core", "croniter", "zoneinfo")
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
 def target_client(concurrency: int) -> httpx.AsyncClient:
     """Make the client by which targets are called.
 
@@ -107,11 +119,14 @@ def target_client(concurrency: int) -> httpx.AsyncClient:
         concurrency: Requests in flight.
     """
     return httpx.AsyncClient(
+        # What a target sets as a cookie in one task's answer must not travel with another task's request.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=False,
         trust_env=False,
         # The attempt's own time-out is the limit; only connecting has a shorter one.
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=15),
+        # Below the 5 s after which many servers close an idle connection, or a request would be sent into the void.
+        limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency, keepalive_expiry=4),
     )
 
 
@@ -122,7 +137,7 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
         try:
             client = await connect(settings)
             await add_search_attributes(client)
-        except RuntimeError as error:
+        except (RuntimeError, RPCError) as error:
             _LOG.warning("Temporal does not answer, next try in %.1f s: %s", wait, error)
             try:
                 await asyncio.wait_for(stop.wait(), wait)

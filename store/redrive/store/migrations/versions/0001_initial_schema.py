@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("capacity", sa.Integer(), nullable=True),
         sa.Column("in_flight", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("registered_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("live_since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("last_heartbeat_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("status IN ('live', 'draining')", name=op.f("ck_nodes_status")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_nodes")),
@@ -174,7 +175,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'parked'"),
     )
     op.create_index(
-        "ix_tasks_pending", "tasks", ["next_attempt_at"], unique=False, postgresql_where=sa.text("status = 'pending'")
+        "ix_tasks_pending",
+        "tasks",
+        ["namespace", "group", "next_attempt_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index("ix_tasks_updated", "tasks", ["namespace", "updated_at", "id"], unique=False)
     op.create_index(

@@ -753,6 +753,11 @@ def default_client() -> Redrive:
 
     Raises:
         NotConfigured: There is none, and `REDRIVE_URL` and `REDRIVE_GROUP` are not set.
+
+    Example:
+        ```python
+        default_client().report("send-mail", executor="mail.send", args=["a@example.com"])
+        ```
     """
     if _default is not None:
         return _default

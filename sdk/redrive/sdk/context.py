@@ -259,6 +259,11 @@ def outgoing_headers() -> Mapping[str, str]:
 
     Raises:
         DeadlineExceeded: There is no time left, so the request is pointless.
+
+    Example:
+        ```python
+        urllib.request.Request(url, headers=dict(outgoing_headers()))
+        ```
     """
     scope = current_scope()
     if scope is None:

@@ -33,7 +33,7 @@ def settings_table() -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         meaning = re.search(
-            rf"^ {{8}}{name}: (.+?)(?=\n {{8}}\w+:|\n\n|\n {{4}}$)", Settings.__doc__ or "", re.M | re.S
+            rf"^ {{8}}{name}: (.+?)(?=\n {{8}}\w+:|\n\n|\n {{4}}$)", Settings.__doc__ or "", re.MULTILINE | re.DOTALL
         )
         if meaning is None:
             raise LookupError(f"the docstring of Settings does not tell what {name} is")
@@ -50,9 +50,8 @@ def _filled(path: Path, name: str, content: str) -> str:
 
 def main() -> int:
     """Write or compare, and return the exit code."""
-    stale = [
-        path for path, text in generated().items() if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
+    texts = generated()
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:
         for path in stale:
             print(f"{path.name} is out of date: run `make gen`", file=sys.stderr)

@@ -109,4 +109,4 @@ def _unknown(node_id: str) -> Refusal:
 def _resource(node: Node) -> NodeResource:
     lapsed = node.last_heartbeat_at < datetime.now(UTC) - timedelta(seconds=NODE_LEASE_SECONDS)
     status = cast("NodeStatus", "lost" if lapsed else node.status)
-    return NodeResource.model_validate({**node.model_dump(), "status": status})
+    return NodeResource.model_validate({**node.model_dump(include=set(NodeResource.model_fields)), "status": status})

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import Row, func, insert, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -71,6 +71,12 @@ async def create_namespace(session: AsyncSession, name: str, description: str = 
     """Create a namespace unless it exists; tell whether it was created."""
     statement = upsert(Namespace).values(name=name, description=description).on_conflict_do_nothing()
     return (await session.scalars(statement.returning(col(Namespace.name)))).first() is not None
+
+
+async def update_namespace(session: AsyncSession, name: str, changes: Mapping[str, Any]) -> bool:
+    """Change the given columns of a namespace; tell whether it exists."""
+    statement = update(Namespace).where(col(Namespace.name) == name).values(**changes).returning(col(Namespace.name))
+    return (await session.scalars(statement)).first() is not None
 
 
 async def list_groups(session: AsyncSession, namespace: str) -> list[Group]:
@@ -169,6 +175,41 @@ async def set_policy(
     return version
 
 
+async def renew_policies(
+    session: AsyncSession, namespace: str, group: str | None, author: str | None, note: str
+) -> int:
+    """Give scenes a new version of the same policy, because a layer below it has changed.
+
+    Live tasks look at the version alone: without a new one they would never learn of the change.
+
+    Args:
+        session: A transaction.
+        namespace: Their namespace.
+        group: Their group; None for all.
+        author: Who changed the layer.
+        note: What was changed.
+
+    Returns:
+        How many scenes there are.
+    """
+    statement = text(
+        """
+        WITH renewed AS (
+            UPDATE scenes SET policy_version = policy_version + 1
+            WHERE namespace = :namespace AND (CAST(:group AS text) IS NULL OR "group" = :group)
+            RETURNING namespace, "group", name, policy_version
+        )
+        INSERT INTO scene_policies (namespace, "group", scene, version, policy, author, note)
+        SELECT old.namespace, old."group", old.scene, renewed.policy_version, old.policy, :author, :note
+        FROM renewed JOIN scene_policies AS old ON old.namespace = renewed.namespace
+            AND old."group" = renewed."group" AND old.scene = renewed.name AND old.version = renewed.policy_version - 1
+        RETURNING scene
+        """
+    )
+    values = {"namespace": namespace, "group": group, "author": author, "note": note}
+    return len((await session.execute(statement, values)).all())
+
+
 async def list_policies(session: AsyncSession, namespace: str, group: str, scene: str) -> list[ScenePolicy]:
     """List all versions of a scene's policy, the newest first."""
     where = (
@@ -180,25 +221,38 @@ async def list_policies(session: AsyncSession, namespace: str, group: str, scene
     return list((await session.scalars(statement)).all())
 
 
+_CONFIGURATION = """
+    SELECT scenes."group", scenes.name, scenes.policy_version AS version, namespaces.policy AS of_namespace,
+        groups.policy AS of_group, scene_policies.policy AS of_scene, groups.enabled AS group_enabled,
+        scenes.enabled AS scene_enabled
+    FROM scenes
+    JOIN groups ON groups.namespace = scenes.namespace AND groups.name = scenes."group"
+    JOIN namespaces ON namespaces.name = scenes.namespace
+    JOIN scene_policies ON scene_policies.namespace = scenes.namespace AND scene_policies."group" = scenes."group"
+        AND scene_policies.scene = scenes.name AND scene_policies.version = scenes.policy_version
+    WHERE scenes.namespace = :namespace
+"""
+
+
 async def load_configuration(
     session: AsyncSession, namespace: str, group: str, scene: str
 ) -> SceneConfiguration | None:
     """Load all layers of a scene's policy; None when namespace, group or scene is unknown."""
-    statement = text(
-        """
-        SELECT scenes.policy_version AS version, namespaces.policy AS of_namespace, groups.policy AS of_group,
-            scene_policies.policy AS of_scene, groups.enabled AS group_enabled, scenes.enabled AS scene_enabled
-        FROM scenes
-        JOIN groups ON groups.namespace = scenes.namespace AND groups.name = scenes."group"
-        JOIN namespaces ON namespaces.name = scenes.namespace
-        JOIN scene_policies ON scene_policies.namespace = scenes.namespace AND scene_policies."group" = scenes."group"
-            AND scene_policies.scene = scenes.name AND scene_policies.version = scenes.policy_version
-        WHERE scenes.namespace = :namespace AND scenes."group" = :group AND scenes.name = :scene
-        """
-    )
+    statement = text(f'{_CONFIGURATION} AND scenes."group" = :group AND scenes.name = :scene')
     row = (await session.execute(statement, {"namespace": namespace, "group": group, "scene": scene})).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _configuration(row)
+
+
+async def load_configurations(
+    session: AsyncSession, namespace: str, group: str | None = None
+) -> dict[tuple[str, str], SceneConfiguration]:
+    """Load the layers of all scenes of a namespace, or of one group of it, by group and scene."""
+    statement = text(f'{_CONFIGURATION} AND (CAST(:group AS text) IS NULL OR scenes."group" = :group)')
+    rows = (await session.execute(statement, {"namespace": namespace, "group": group})).all()
+    return {(row.group, row.name): _configuration(row) for row in rows}
+
+
+def _configuration(row: Row[Any]) -> SceneConfiguration:
     layers = (row.of_namespace, row.of_group, row.of_scene)
     return SceneConfiguration(row.version, layers, row.group_enabled, row.scene_enabled)
 

@@ -23,7 +23,7 @@ from redrive.api.configuration import Configurations, Effective, KnownScene, Sce
 from redrive.api.intake import Intake
 from redrive.api.problems import BODY_TOO_LARGE, PAYLOAD_DIFFERS, FieldProblem, Refusal
 from redrive.api.schemas.tasks import TaskReport
-from redrive.api.text import check_storable, is_storable, replace_unstorable
+from redrive.api.text import check_storable, check_unicode, replace_unstorable
 from redrive.api.validation import field_problems, invalid, invalid_document, invalid_field
 from redrive.core.backoff import in_seconds
 from redrive.core.decision import Clock, Die, Retry, plan
@@ -295,6 +295,5 @@ def _hash(facts: Mapping[str, Any]) -> str:
     try:
         return hashlib.sha256(_CANONICAL.encode(facts).encode()).hexdigest()
     except UnicodeEncodeError:
-        problem = "expected valid Unicode, got half of a surrogate pair"
-        fields = [field for field, value in facts.items() if not is_storable(_COMPACT.encode(value))]
-        raise invalid([FieldProblem(field, problem) for field in fields]) from None
+        check_unicode(facts)
+        raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redrive.api.access import KeyRing
 from redrive.api.configuration import Configurations
 from redrive.api.engine import Engine
+from redrive.api.operations import Operations
 from redrive.api.reports import Reporter
 from redrive.api.resources import Links
 from redrive.store.database import Database, open_database
@@ -24,6 +25,7 @@ class Services:
         keys: Looks API keys up.
         configurations: Finds the policies of scenes.
         reporter: Takes reports.
+        operations: Carries out operations on tasks.
         links: Addresses of things that other programs show.
     """
 
@@ -33,19 +35,22 @@ class Services:
     keys: KeyRing
     configurations: Configurations
     reporter: Reporter
+    operations: Operations
     links: Links
 
 
 def make_services(settings: Settings) -> Services:
     """Wire the services of one process. Nothing is connected yet."""
     database = open_database(settings, "redrive api")
+    engine = Engine(settings)
     configurations = Configurations(database, auto_create=settings.auto_create)
     return Services(
         settings=settings,
         database=database,
-        engine=Engine(settings),
+        engine=engine,
         keys=KeyRing(database, required=settings.require_api_key),
         configurations=configurations,
         reporter=Reporter(database, configurations),
+        operations=Operations(database, engine),
         links=Links(settings),
     )

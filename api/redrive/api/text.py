@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from redrive.api.validation import invalid_field
+from redrive.api.problems import FieldProblem
+from redrive.api.validation import invalid, invalid_field
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT: Final = "�"
@@ -51,6 +52,20 @@ def check_storable(document: object, path: str) -> None:
         return
     if not all(is_storable(text) for text in _texts(document)):
         raise invalid_field(path, "expected valid Unicode without NUL, got text that cannot be stored")
+
+
+def check_unicode(fields: Mapping[str, Any]) -> None:
+    """Refuse payloads that are no valid Unicode: they could be stored, but not sent. NUL they may have.
+
+    Args:
+        fields: The documents by their names in messages.
+
+    Raises:
+        Refusal: Some text in one has half of a surrogate pair.
+    """
+    broken = [name for name, value in fields.items() if not is_storable(json.dumps(value, ensure_ascii=False))]
+    if broken:
+        raise invalid([FieldProblem(name, "expected valid Unicode, got half of a surrogate pair") for name in broken])
 
 
 def _texts(document: object) -> list[str]:

@@ -53,6 +53,11 @@ async def find_visible_scene(session: AsyncSession, access: Access, group: str, 
     await find_visible_group(session, access, group)
     scene = await scenes.find_scene(session, access.namespace, group, name)
     if scene is None:
-        detail = f"there is no scene {name!r} in group {group!r}: make it with POST /v1/groups/{group}/scenes"
-        raise Refusal(SCENE_NOT_FOUND, detail)
+        raise no_such_scene(group, name)
     return scene
+
+
+def no_such_scene(group: str, name: str) -> Refusal:
+    """Make the refusal of a scene that does not exist."""
+    detail = f"there is no scene {name!r} in group {group!r}: make it with POST /v1/groups/{group}/scenes"
+    return Refusal(SCENE_NOT_FOUND, detail)

@@ -1,14 +1,18 @@
-"""`/v1/tasks`: reports, lists, details and attempts."""
+"""`/v1/tasks`: reports, lists, details, attempts and operations by hand."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, cast, get_args
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, Field
 
+from redrive.api import operations
+from redrive.api.access import Access
 from redrive.api.dependencies import AccessDep, Cursor, Limit, ServicesDep, SessionDep, TaskId
 from redrive.api.documentation import problems
+from redrive.api.operations import due_at
 from redrive.api.problems import Refusal
 from redrive.api.reports import Accepted, Duplicate, Outcome
 from redrive.api.resources import attempt_resource
@@ -20,18 +24,25 @@ from redrive.api.schemas.tasks import (
     BatchReport,
     BatchResult,
     BatchResults,
+    Operation,
+    RescheduleOperation,
+    TaskChange,
     TaskReport,
     TaskResource,
     TaskSummary,
 )
+from redrive.api.services import Services
 from redrive.api.validation import invalid_field, shown
 from redrive.api.visibility import find_visible_task
 from redrive.core.documents import did_you_mean
+from redrive.core.messages import Cancel, Pause, Reschedule, Resume, RetryNow
 from redrive.core.states import DeadReason, TaskStatus
 from redrive.store import attempts, search, tasks
 from redrive.store.search import InvalidCursor, Sort, TaskFilter, decode_cursor, encode_cursor
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=Route)
+
+_OPERATION_PROBLEMS = problems(404, 409, 413, 415)
 
 Search = Annotated[str, Field(max_length=200), AfterValidator(storable)] | None
 InstantQuery = Annotated[Instant | None, Query()]
@@ -56,9 +67,7 @@ async def report_task(report: TaskReport, response: Response, access: AccessDep,
         response.headers["Location"] = f"/v1/tasks/{outcome.task.id}"
         return services.links.new_task(outcome.task, outcome.payload)
     response.status_code = 200
-    async with services.database.session() as session:
-        task = await find_visible_task(session, access, outcome.id)
-        return services.links.task(task, await tasks.find_payload(session, task), duplicate=True)
+    return await _show(services, access, outcome.id, duplicate=True)
 
 
 @router.post("/batch", responses=problems(404, 413, 415))
@@ -131,6 +140,63 @@ async def get_task(task_id: TaskId, access: AccessDep, services: ServicesDep, se
     return services.links.task(task, await tasks.find_payload(session, task))
 
 
+@router.patch("/{task_id}", responses=problems(404, 409, 413, 415))
+async def change_task(task_id: TaskId, change: TaskChange, access: AccessDep, services: ServicesDep) -> TaskResource:
+    """Change a task. An edited payload is a new revision; the reported one is kept.
+
+    A policy is put in force at once while the task lives, and at its next retry when it is dead or cancelled.
+    """
+    await services.operations.change(access, task_id, change)
+    return await _show(services, access, task_id)
+
+
+@router.delete("/{task_id}", status_code=204, response_class=Response, responses=problems(404, 409))
+async def delete_task(task_id: TaskId, access: AccessDep, services: ServicesDep) -> None:
+    """Delete an ended task with its payloads and attempts."""
+    await services.operations.delete(access, task_id)
+
+
+@router.post("/{task_id}/retry", responses=_OPERATION_PROBLEMS)
+async def retry_task(
+    task_id: TaskId, access: AccessDep, services: ServicesDep, operation: Operation | None = None
+) -> TaskResource:
+    """Run the next attempt now. A dead or cancelled task begins its next generation."""
+    return await _perform(services, access, task_id, RetryNow(_reason(operation)))
+
+
+@router.post("/{task_id}/pause", responses=_OPERATION_PROBLEMS)
+async def pause_task(
+    task_id: TaskId, access: AccessDep, services: ServicesDep, operation: Operation | None = None
+) -> TaskResource:
+    """Hold a task until it is resumed. An attempt that is running may end first."""
+    return await _perform(services, access, task_id, Pause(_reason(operation)))
+
+
+@router.post("/{task_id}/resume", responses=_OPERATION_PROBLEMS)
+async def resume_task(
+    task_id: TaskId, access: AccessDep, services: ServicesDep, operation: Operation | None = None
+) -> TaskResource:
+    """Let a paused task go on: at once when it is overdue, else when it was due anyway."""
+    return await _perform(services, access, task_id, Resume(_reason(operation)))
+
+
+@router.post("/{task_id}/cancel", responses=_OPERATION_PROBLEMS)
+async def cancel_task(
+    task_id: TaskId, access: AccessDep, services: ServicesDep, operation: Operation | None = None
+) -> TaskResource:
+    """End a task without success and without a dead letter. An attempt that is running is cancelled."""
+    return await _perform(services, access, task_id, Cancel(_reason(operation)))
+
+
+@router.post("/{task_id}/reschedule", responses=_OPERATION_PROBLEMS)
+async def reschedule_task(
+    task_id: TaskId, operation: RescheduleOperation, access: AccessDep, services: ServicesDep
+) -> TaskResource:
+    """Move the next attempt to another time."""
+    moment = due_at(operation.at, operation.delay_seconds)
+    return await _perform(services, access, task_id, Reschedule(moment.isoformat(), operation.reason))
+
+
 @router.get("/{task_id}/attempts", responses=problems(404))
 async def list_attempts(
     task_id: TaskId, access: AccessDep, session: SessionDep, limit: Limit = 100, cursor: Cursor = None
@@ -144,6 +210,21 @@ async def list_attempts(
     return Page[AttemptResource].model_construct(
         items=[attempt_resource(attempt) for attempt in items], next_cursor=more
     )
+
+
+async def _perform(services: Services, access: Access, task_id: UUID, operation: operations.Operation) -> TaskResource:
+    await services.operations.perform(access, task_id, operation)
+    return await _show(services, access, task_id)
+
+
+async def _show(services: Services, access: Access, task_id: UUID, *, duplicate: bool = False) -> TaskResource:
+    async with services.database.session() as session:
+        task = await find_visible_task(session, access, task_id)
+        return services.links.task(task, await tasks.find_payload(session, task), duplicate=duplicate)
+
+
+def _reason(operation: Operation | None) -> str | None:
+    return None if operation is None else operation.reason
 
 
 def _result(index: int, outcome: Outcome) -> BatchResult:

@@ -1,0 +1,98 @@
+"""`/v1/groups`: client applications, and the secrets by which requests to them are signed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from redrive.api.configuration import unknown_namespace
+from redrive.api.dependencies import AccessDep, GroupName, ServicesDep, SessionDep, TransactionDep
+from redrive.api.documentation import problems
+from redrive.api.layers import change_group_policy, check_layers
+from redrive.api.problems import ALREADY_EXISTS, Refusal
+from redrive.api.routing import Route
+from redrive.api.schemas.base import Listed
+from redrive.api.schemas.groups import GroupChange, GroupCreation, GroupResource, SigningSecrets
+from redrive.api.visibility import find_visible_group
+from redrive.core.signature import new_secret
+from redrive.store import scenes
+from redrive.store.tables import Group
+
+router = APIRouter(prefix="/v1/groups", tags=["groups"], route_class=Route)
+
+_LIVE_SECRETS = 2
+
+
+@router.get("", responses=problems())
+async def list_groups(access: AccessDep, session: SessionDep) -> Listed[GroupResource]:
+    """List the groups of the namespace by name."""
+    rows = [row for row in await scenes.list_groups(session, access.namespace) if access.sees(row.name)]
+    counts = await scenes.count_scenes(session, access.namespace)
+    return Listed[GroupResource](items=[_resource(row, counts.get(row.name, 0)) for row in rows])
+
+
+@router.post("", status_code=201, responses=problems(404, 409, 413, 415))
+async def create_group(
+    creation: GroupCreation, access: AccessDep, services: ServicesDep, response: Response
+) -> GroupResource:
+    """Make a group with a signing secret of its own."""
+    access.require_group(creation.name)
+    async with services.database.begin() as session:
+        owner = await scenes.find_namespace(session, access.namespace)
+        if owner is None:
+            raise unknown_namespace(access.namespace)
+        check_layers([owner.policy, creation.policy])
+        if not await scenes.create_group(session, access.namespace, creation.name, creation.description):
+            raise Refusal(ALREADY_EXISTS, f"group {creation.name!r} exists: PATCH it to change it")
+        changes = creation.model_dump(include={"policy", "auto_create", "enabled"})
+        await scenes.update_group(session, access.namespace, creation.name, changes)
+        row = await find_visible_group(session, access, creation.name)
+    services.configurations.forget(access.namespace)
+    response.headers["Location"] = f"/v1/groups/{creation.name}"
+    return _resource(row, 0)
+
+
+@router.get("/{group}", responses=problems(404))
+async def get_group(group: GroupName, access: AccessDep, session: SessionDep) -> GroupResource:
+    """Show a group."""
+    row = await find_visible_group(session, access, group)
+    return _resource(row, (await scenes.count_scenes(session, access.namespace)).get(group, 0))
+
+
+@router.patch("/{group}", responses=problems(404, 413, 415))
+async def change_group(
+    group: GroupName, change: GroupChange, access: AccessDep, services: ServicesDep
+) -> GroupResource:
+    """Change a group. A new policy takes effect at the next attempt of every live task."""
+    changes = change.model_dump(exclude_unset=True)
+    async with services.database.begin() as session:
+        await find_visible_group(session, access, group)
+        if "policy" in changes:
+            owner = await scenes.find_namespace(session, access.namespace)
+            outer = {} if owner is None else owner.policy
+            await change_group_policy(session, access, group, outer, change.policy)
+        if changes:
+            await scenes.update_group(session, access.namespace, group, changes)
+        session.expire_all()
+        row = await find_visible_group(session, access, group)
+        count = (await scenes.count_scenes(session, access.namespace)).get(group, 0)
+    services.configurations.forget(access.namespace)
+    return _resource(row, count)
+
+
+@router.get("/{group}/signing-secrets", responses=problems(404))
+async def get_signing_secrets(group: GroupName, access: AccessDep, session: SessionDep) -> SigningSecrets:
+    """Show the secrets by which requests to the group's nodes and webhooks are signed."""
+    return SigningSecrets(signing_secrets=(await find_visible_group(session, access, group)).signing_secrets)
+
+
+@router.post("/{group}/signing-secrets/rotate", responses=problems(404))
+async def rotate_signing_secrets(group: GroupName, access: AccessDep, session: TransactionDep) -> SigningSecrets:
+    """Add a secret. The one before stays live, so that receivers can follow without a gap; older ones end."""
+    row = await find_visible_group(session, access, group)
+    secrets = [new_secret(), *row.signing_secrets][:_LIVE_SECRETS]
+    await scenes.update_group(session, access.namespace, group, {"signing_secrets": secrets})
+    return SigningSecrets(signing_secrets=secrets)
+
+
+def _resource(row: Group, count: int) -> GroupResource:
+    return GroupResource.model_validate({**row.model_dump(exclude={"signing_secrets"}), "scenes": count})

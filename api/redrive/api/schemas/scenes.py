@@ -1,0 +1,61 @@
+"""Scenes and the versions of their policies on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from redrive.api.schemas.base import Input, Name, Note, Output, PolicyDocument, PolicyParts
+
+
+class SceneResource(Output):
+    """One kind of retryable operation."""
+
+    namespace: str
+    group: str
+    name: str
+    description: str
+    policy_version: int = Field(description="The version in force.")
+    enabled: bool = Field(description="Whether it takes reports.")
+    created_at: datetime
+
+
+class SceneCreation(Input):
+    """A new scene."""
+
+    name: Name = Field(examples=["charge-card"])
+    description: Note = ""
+    policy: PolicyParts = Field(default={}, description="The parts that differ from its group's policy.")
+
+
+class SceneChange(Input):
+    """Changes of a scene. What is left out stays as it is. Its policy has an address of its own."""
+
+    description: Note = ""
+    enabled: bool = True
+
+
+class ScenePolicyChange(Input):
+    """A new version of a scene's policy."""
+
+    policy: PolicyParts = Field(description="The parts that differ from its group's policy.")
+    note: Note = Field(default="", description="Why.")
+
+
+class ScenePolicyVersion(Output):
+    """One version of a scene's policy."""
+
+    version: int
+    policy: dict[str, Any] = Field(description="The parts that differ from its group's policy.")
+    author: str | None = Field(description="Name of the key that changed it.")
+    note: str
+    created_at: datetime
+
+
+class EffectivePolicy(Output):
+    """The policy of new tasks: `defaults ← namespace ← group ← scene`."""
+
+    version: int
+    policy: PolicyDocument

@@ -75,6 +75,11 @@ class Retryable(Protocol[P, R_co]):
         ...
 
     @overload
+    def __get__(  # under @classmethod
+        self: Retryable[Concatenate[type[S], Q], R_co], instance: S | None, owner: type[S], /
+    ) -> Callable[Q, R_co]: ...
+
+    @overload
     def __get__(self, instance: None, owner: type | None = None, /) -> Retryable[P, R_co]: ...
 
     @overload

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redrive.sdk import Redrive
 from tests.unit.sdk.platform import Platform
+
+from redrive.sdk import Redrive
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from socketserver import ThreadingMixIn
@@ -13,8 +13,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import httpx
 import uvicorn
-from redrive.core.signature import sign
 from tests.unit.sdk.platform import SECRET
+
+from redrive.core.signature import sign
 
 
 def dispatch(url: str, executor: str, *, secret: str = SECRET, timeout: float = 30, **fields: Any) -> httpx.Response:
@@ -31,7 +32,7 @@ def cancel(url: str, **fields: Any) -> httpx.Response:
 
 
 @contextmanager
-def uvicorn_server(make_app: Any) -> Iterator[str]:
+def uvicorn_server(make_app: Callable[[str], Any]) -> Generator[str]:
     """Run an ASGI application, made for the port that it will listen on."""
     config = uvicorn.Config(None, host="127.0.0.1", port=0, log_level="warning", lifespan="on")  # type: ignore[arg-type]
     listening = config.bind_socket()
@@ -59,7 +60,7 @@ class _ThreadingServer(ThreadingMixIn, WSGIServer):
 
 
 @contextmanager
-def wsgi_server(make_app: Any) -> Iterator[str]:
+def wsgi_server(make_app: Callable[[str], Any]) -> Generator[str]:
     class Quiet(WSGIRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass

@@ -5,6 +5,7 @@ It can go away and come back on the same port, and answer with an error that a t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import uuid
@@ -37,7 +38,7 @@ class Platform:
     def start(self) -> None:
         self._server = _Server(("127.0.0.1", self.port), _handler(self))
         self.port = self._server.server_port
-        self._thread = threading.Thread(target=lambda server=self._server: server.serve_forever(0.01), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -126,10 +127,8 @@ class _Server(ThreadingHTTPServer):
 
     def close_connections(self) -> None:
         for connection in list(self.open):
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(2)
-            except OSError:
-                pass
 
 
 def _handler(platform: Platform) -> type[BaseHTTPRequestHandler]:
@@ -147,7 +146,7 @@ def _handler(platform: Platform) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])) or b"{}")
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, document = platform.handle(self.path, headers, body)

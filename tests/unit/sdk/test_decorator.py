@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.unit.sdk.platform import Platform
+
 from redrive.core.policy import FixedBackoff, NoJitter
 from redrive.sdk import (
     BY_ARGUMENTS,
@@ -22,7 +24,6 @@ from redrive.sdk import (
     stop,
 )
 from redrive.sdk.context import SCOPE, Attempt, Scope
-from tests.unit.sdk.platform import Platform
 
 NOW = FixedBackoff(delay_seconds=0, jitter=NoJitter())
 
@@ -59,17 +60,20 @@ def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return make
 
 
-def failing(times: int = 1_000, error: type[Exception] | Exception = Down) -> Callable[..., str]:
-    calls: list[int] = []
+class Failing:
+    def __init__(self, times: int, error: type[Exception] | Exception) -> None:
+        self.calls: list[str] = []
+        self._times, self._error = times, error
 
-    def body(order: str, amount: int) -> str:
-        calls.append(1)
-        if len(calls) <= times:
-            raise error
-        return f"{order} after {len(calls)}"
+    def __call__(self, order: str, amount: int) -> str:
+        self.calls.append(order)
+        if len(self.calls) <= self._times:
+            raise self._error
+        return f"{order} after {len(self.calls)}"
 
-    body.calls = calls  # type: ignore[attr-defined]
-    return body
+
+def failing(times: int = 1_000, error: type[Exception] | Exception = Down) -> Failing:
+    return Failing(times, error)
 
 
 def test_a_call_that_succeeds_reports_nothing(call: Any, client: Redrive, platform: Platform) -> None:
@@ -95,7 +99,7 @@ def test_the_report_says_what_failed_and_the_error_says_what_became_of_it(
     assert (task["business_key"], task["priority"], task["policy"]) == ("o-1", 2, {"max_attempts": 5})
     assert task["error"]["type"] == f"{__name__}.Down"
     assert task["error"]["message"] == "bank is down"
-    assert "in body" in task["error"]["stack"]
+    assert "in __call__" in task["error"]["stack"]
     assert caught.value.__notes__ == [f"Redrive: accepted as task {task['id']}; it will be retried"]
 
 
@@ -126,7 +130,11 @@ def test_the_nearest_class_decides_whether_an_error_is_retried(
 
 def test_a_result_can_be_a_failure(call: Any, client: Redrive, platform: Platform) -> None:
     results = iter(["pending", "pending", "pending"])
-    result = call(client, lambda *_: next(results), retry_if_result=lambda result: result == "pending")("o-1")
+
+    def pending(order: str, amount: int) -> str:
+        return next(results)
+
+    result = call(client, pending, retry_if_result="pending".__eq__)("o-1")
 
     assert result == "pending"
     assert platform.order[0]["error"]["type"] == "redrive.RetryIfResult"
@@ -136,7 +144,7 @@ def test_a_handed_over_failure_can_give_a_default_or_a_fallback(call: Any, clien
     assert call(client, failing(), default="later")("o-1") == "later"
     platform.tasks.clear()
     client.registry = type(client.registry)()
-    assert call(client, failing(), fallback=lambda order, amount=1: f"{order} queued")("o-2") == "o-2 queued"
+    assert call(client, failing(), fallback="{} queued".format)("o-2") == "o-2 queued"
     client.registry = type(client.registry)()
     assert call(client, failing(), raise_on_exhausted=False)("o-3") is None
 
@@ -184,12 +192,13 @@ def test_each_failure_is_a_task_of_its_own_unless_a_key_says_otherwise(client: R
     def fail(order: str, amount: int) -> None:
         raise Down
 
+    def by_hand(order: str, amount: int) -> str:
+        return f"{order}/{amount}"
+
     own = client.retryable("own", mode="only_remote", name="own")(fail)
     by_arguments = client.retryable("args", mode="only_remote", name="args", idempotency_key=BY_ARGUMENTS)(fail)
     by_format = client.retryable("fmt", mode="only_remote", name="fmt", idempotency_key="charge:{order}")(fail)
-    by_function = client.retryable(
-        "fn", mode="only_remote", name="fn", idempotency_key=lambda order, amount: f"{order}/{amount}"
-    )(fail)
+    by_function = client.retryable("fn", mode="only_remote", name="fn", idempotency_key=by_hand)(fail)
     for function in (own, by_arguments, by_format, by_function):
         for calling in (lambda f=function: f("o-1", 5), lambda f=function: f(amount=5, order="o-1")):
             with pytest.raises(Down):

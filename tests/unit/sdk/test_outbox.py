@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
-from redrive.sdk import Redrive, Unavailable, UsageError
-from redrive.sdk.outbox import Relay, acreate_table, create_table
 from sqlalchemy import Engine, create_engine, text
 from sqlmodel import Session
 from tests.unit.sdk.platform import Platform
+
+from redrive.sdk import Redrive, Unavailable, UsageError
+from redrive.sdk.outbox import Relay, acreate_table, create_table
 
 
 @pytest.fixture
@@ -31,9 +32,9 @@ def test_a_committed_transaction_reports_and_a_rolled_back_one_does_not(
     with Session(engine) as session, session.begin():
         session.connection().execute(text("INSERT INTO orders VALUES ('o-1')"))
         assert client.report("s", executor="e", args=["o-1"], session=session).status == "stored"
-    with pytest.raises(ZeroDivisionError), Session(engine) as session, session.begin():
+    with Session(engine) as session:
         client.report("s", executor="e", args=["o-2"], session=session)
-        raise ZeroDivisionError
+        session.rollback()
 
     relay = Relay(client, engine.begin)
     assert (relay.run_once(), relay.run_once()) == (1, 0)
@@ -64,7 +65,7 @@ def test_a_relay_that_dies_after_sending_repeats_nothing(client: Redrive, platfo
         client.report("s", executor="e", session=connection)
 
     @contextmanager
-    def dying() -> Iterator[Any]:
+    def dying() -> Generator[Any]:
         with engine.connect() as connection:
             yield connection
             connection.rollback()
@@ -89,7 +90,7 @@ def test_a_plain_connection_serves_as_well(client: Redrive, platform: Platform, 
         client.report("s", executor="e", args=[1], session=connection)
 
     @contextmanager
-    def connect() -> Iterator[Any]:
+    def connect() -> Generator[Any]:
         with connection:
             yield connection
 
@@ -107,7 +108,7 @@ class _AsyncConnection:
     async def exec_driver_sql(self, sql: str, values: tuple[Any, ...]) -> Any:
         return self._inner.exec_driver_sql(sql, values)
 
-    async def __aenter__(self) -> _AsyncConnection:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *error: object) -> None:

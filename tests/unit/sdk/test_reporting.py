@@ -7,10 +7,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.sdk.platform import Platform
+
 from redrive.sdk import (
     AccessDenied,
     Conflict,
@@ -24,7 +27,6 @@ from redrive.sdk import (
     Window,
 )
 from redrive.sdk.spool import Spool
-from tests.unit.sdk.platform import Platform
 
 HEADER = """
 import sys
@@ -104,7 +106,7 @@ async def test_concurrent_async_reports_share_requests(client: Redrive, platform
 
 def test_a_wrong_key_is_told_to_the_caller(client: Redrive, platform: Platform) -> None:
     platform.answer = lambda path, body: (401, {"title": "Unauthorized", "status": 401, "detail": "unknown key"})
-    with pytest.raises(AccessDenied, match="unknown key.*api_key"):
+    with pytest.raises(AccessDenied, match=r"unknown key.*api_key"):
         client.report("s", executor="e")
 
 
@@ -149,7 +151,7 @@ def test_a_full_disk_is_told_to_the_caller(platform: Platform, tmp_path: Path) -
     (tmp_path / "file").touch()
     with (
         Redrive(platform.url, group="g", spool=tmp_path / "file" / "spool.sqlite3") as client,
-        pytest.raises(Unavailable, match="and the spool .* failed"),
+        pytest.raises(Unavailable, match=r"and the spool .* failed"),
     ):
         client.report("s", executor="e")
 
@@ -315,7 +317,7 @@ def test_a_batch_that_is_too_large_for_a_proxy_is_split(client: Redrive, platfor
         ({"executor": print}, "decorated with @executor"),
         ({"executor": "e", "args": [object()]}, r"args\[0\].*cannot travel"),
         ({"executor": "e", "args": ["x" * 2_000_000]}, "store the large part"),
-        ({"executor": "e", "deadline": __import__("datetime").datetime(2026, 1, 1)}, "expected an aware datetime"),  # noqa: DTZ001
+        ({"executor": "e", "deadline": datetime(2026, 1, 1)}, "expected an aware datetime"),  # noqa: DTZ001
     ],
 )
 def test_an_impossible_report_says_how_to_mend_it(client: Redrive, options: dict[str, Any], message: str) -> None:

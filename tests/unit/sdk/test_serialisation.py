@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
+
 from redrive.sdk import Unrestorable, Unserialisable, UsageError, register_serialiser
 from redrive.sdk.serialisation import Parameters, dump, load, serialiser_named
 
@@ -63,14 +64,18 @@ ORDER = Order(UUID(int=7), [Line(sku="a", price=Decimal("1.10"))], datetime(2026
     ("value", "annotation"),
     [
         (None, Any), (True, bool), (3, int), (2.5, float), ("x", str), (3, Any), ([1, "a", None], list[Any]),
-        (Decimal("5.00"), Decimal), (Decimal("5.00"), Any), (Decimal("5.00"), Decimal | None), (Decimal(5), int | Decimal),
+        (Decimal("5.00"), Decimal), (Decimal("5.00"), Any), (Decimal("5.00"), Decimal | None),
+        (Decimal(5), int | Decimal),
         (datetime(2026, 1, 1, tzinfo=UTC), datetime), (date(2026, 1, 1), Any), (timedelta(seconds=1.5), timedelta),
-        (UUID(int=1), UUID), (b"\x00\xff", bytes), (b"\x00", Any), (Colour.RED, Colour), (Level.LOW, Level), (Kind.A, Kind),
-        (Colour.RED, Colour | None), (ORDER, Order), (ORDER, Order | None), ([ORDER], list[Order]), (ORDER, Order | Line),
+        (UUID(int=1), UUID), (b"\x00\xff", bytes), (b"\x00", Any), (Colour.RED, Colour), (Level.LOW, Level),
+        (Kind.A, Kind),
+        (Colour.RED, Colour | None), (ORDER, Order), (ORDER, Order | None), ([ORDER], list[Order]),
+        (ORDER, Order | Line),
         ({"a": ORDER}, dict[str, Order]), ({1: "a"}, dict[int, str]), ({UUID(int=1): 2}, dict[UUID, int]),
         ((1, Decimal(2)), tuple[int, Decimal]), ((1, 2), tuple[int, ...]), ((1, 2), Any), ({1, 2}, set[int]),
         (frozenset({date(2026, 1, 1)}), frozenset[date]), ({1, 2}, Any), ([Decimal(1)], Sequence[Decimal]),
-        ({"city": "Ulm", "since": date(2020, 1, 1)}, Address), (Decimal(1), Amount), (Decimal(1), Annotated[Decimal, "eur"]),
+        ({"city": "Ulm", "since": date(2020, 1, 1)}, Address), (Decimal(1), Amount),
+        (Decimal(1), Annotated[Decimal, "eur"]),
         ("a", Literal["a", "b"]), ({"deep": [Decimal(1)]}, Any), ({"deep": [Decimal(1)]}, dict[str, list[Decimal]]),
     ],
     ids=repr,
@@ -109,8 +114,9 @@ def test_values_that_would_not_come_back_are_refused(value: Any, annotation: Any
 
 @pytest.mark.parametrize(
     ("document", "annotation"),
-    [("x", int), (1, str), ("x", Decimal), ("2026-13-01", date), ({"sku": 1}, Line), ({"no": 1}, Order), ("x", list[int]),
-     ([1], tuple[int, int]), ("green", Colour), ("x", int | Decimal), ({"$type": "socket", "value": 1}, Any), (True, int)],
+    [("x", int), (1, str), ("x", Decimal), ("2026-13-01", date), ({"sku": 1}, Line), ({"no": 1}, Order),
+     ("x", list[int]), ([1], tuple[int, int]), ("green", Colour), ("x", int | Decimal),
+     ({"$type": "socket", "value": 1}, Any),     (True, int)],
 )  # fmt: skip
 def test_documents_that_do_not_fit_are_refused(document: Any, annotation: Any) -> None:
     with pytest.raises(Unrestorable):

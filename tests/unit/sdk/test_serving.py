@@ -16,6 +16,9 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.unit.sdk.dispatching import cancel, dispatch, uvicorn_server, wsgi_server
+from tests.unit.sdk.platform import Platform
+
 from redrive.core.signature import new_secret
 from redrive.sdk import (
     Attempt,
@@ -29,8 +32,6 @@ from redrive.sdk import (
     snooze,
     stop,
 )
-from tests.unit.sdk.dispatching import cancel, dispatch, uvicorn_server, wsgi_server
-from tests.unit.sdk.platform import Platform
 
 
 def asgi_alone(client: Redrive) -> AbstractContextManager[str]:
@@ -65,8 +66,8 @@ class _Suffixed(AbstractContextManager[str]):
     def __enter__(self) -> str:
         return self._inner.__enter__() + self._suffix
 
-    def __exit__(self, *error: Any) -> None:
-        self._inner.__exit__(*error)
+    def __exit__(self, *error: object) -> None:
+        self._inner.__exit__(*error)  # type: ignore[arg-type] # passed on as it came
 
 
 def _shop() -> FastAPI:
@@ -170,7 +171,7 @@ def register(client: Redrive) -> None:
         gate.seen.append(attempt)
         gate.entered.set()
         try:
-            while not gate.go.is_set():
+            while not gate.go.is_set():  # noqa: ASYNC110 - the test opens the gate from another thread
                 await asyncio.sleep(0.005)
         except asyncio.CancelledError:
             gate.go.set()
@@ -378,7 +379,7 @@ def test_the_log_of_an_attempt_is_bounded(client: Redrive) -> None:
     @client.executor("chatty")
     def chatty(length: int) -> None:
         for number in range(1_000):
-            log.error("%d " + "x" * length, number)
+            log.error("%d %s", number, "x" * length)
 
     with client.serve() as node:
         assert client.node is not None

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,9 @@ import httpx
 import pytest
 import requests
 from fastapi import FastAPI, HTTPException
+from tests.unit.sdk.dispatching import uvicorn_server, wsgi_server
+from tests.unit.sdk.platform import Platform
+
 from redrive.sdk import DeadlineExceeded, Redrive
 from redrive.sdk.context import SCOPE, Attempt, Scope
 from redrive.sdk.storm import (
@@ -22,12 +25,10 @@ from redrive.sdk.storm import (
     on_request,
     storm_adapter,
 )
-from tests.unit.sdk.dispatching import uvicorn_server, wsgi_server
-from tests.unit.sdk.platform import Platform
 
 
 @contextmanager
-def attempt(deadline: datetime | None = None) -> Iterator[None]:
+def attempt(deadline: datetime | None = None) -> Generator[None]:
     token = SCOPE.set(Scope(Attempt("t", 1, 3, "s", "e", deadline=deadline), deadline))
     try:
         yield

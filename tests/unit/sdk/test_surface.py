@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+
 import redrive.sdk
 from redrive.core.errors import RedriveError
 from redrive.sdk import errors
@@ -91,11 +92,12 @@ def _documented() -> list[Any]:
 
 @pytest.mark.parametrize("value", _documented())
 def test_examples_in_docstrings_are_python(value: Any) -> None:
-    for code in re.findall(r"```python\n(.*?)```", inspect.getdoc(value) or "", re.DOTALL):
-        code = textwrap.dedent(code)
+    for block in re.findall(r"```python\n(.*?)```", inspect.getdoc(value) or "", re.DOTALL):
+        code = textwrap.dedent(block)
         if "await " in code or "async with" in code:
-            code = "async def example():\n" + textwrap.indent(code, "    ")
-        ast.parse(code)
+            ast.parse("async def example():\n" + textwrap.indent(code, "    "))
+        else:
+            ast.parse(code)
 
 
 @pytest.mark.parametrize("name", redrive.sdk.__all__)

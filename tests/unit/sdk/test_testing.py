@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+
 from redrive.sdk import Conflict, Redrive, UsageError, current_attempt, retryable, snooze, stop, testing
 from redrive.sdk.testing import Faults, InjectedFault, fail, http, ok, timeout
 
@@ -37,10 +37,9 @@ async def acharge(order: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
+def _fresh() -> None:
     bank.faults = Faults()
     bank.charged.clear()
-    yield
 
 
 def test_manual_collects_until_it_is_drained() -> None:
@@ -163,8 +162,8 @@ async def test_faults_stand_in_front_of_functions_and_transports() -> None:
     with pytest.raises(TimeoutError):
         await faults.wrap(awaited)()
     transport = Faults(http(429, stop=True), timeout()).transport(httpx.MockTransport(lambda _: httpx.Response(200)))
-    with httpx.Client(transport=transport) as client:
-        assert client.get("http://bank").headers["redrive-stop"] == "true"
+    async with httpx.AsyncClient(transport=transport) as client:
+        assert (await client.get("http://bank")).headers["redrive-stop"] == "true"
         with pytest.raises(httpx.ReadTimeout):
-            client.get("http://bank")
-        assert client.get("http://bank").status_code == 200
+            await client.get("http://bank")
+        assert (await client.get("http://bank")).status_code == 200

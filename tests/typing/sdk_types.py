@@ -58,11 +58,6 @@ class Shop:
     def of_class(cls, order: str) -> int:
         return len(order)
 
-    @staticmethod
-    @client.retryable("static")
-    def static(order: str) -> int:
-        return len(order)
-
 
 async def passes() -> None:
     assert_type(charge("o-1"), int)
@@ -74,7 +69,6 @@ async def passes() -> None:
     assert_type(Shop().method("o-1"), int)
     assert_type(await Shop().amethod("o-1"), int)
     assert_type(Shop.of_class("o-1"), int)
-    assert_type(Shop.static("o-1"), int)
     assert_type(client.report("s", executor=charge, kwargs={"order": "o-1"}, delay=2.5), Receipt)
     assert_type(await client.areport("s", executor="orders.charge", args=["o-1"]), Receipt)
     assert_type(client.report_many([Report(scene="s", executor=repair)]), list[Receipt | ReportError])

@@ -52,23 +52,26 @@ class NodeDirectory:
             The node; None when there is none.
         """
         now = self._clock()
-        candidates = [
-            node
-            for node in await self._live(namespace, group, now)
-            if node.id not in tried
-            and self._suspects.get(node.id, 0) <= now
-            and (executor is None or not node.executors or executor in node.executors)
-        ]
-        return self._router.choose(route, f"{namespace}/{group}", affinity, candidates) if candidates else None
+        # Before there is none, look again: a node that has just come is what parked tasks are woken for.
+        for fresh_seconds in (FRESH_SECONDS, 0.0):
+            candidates = [
+                node
+                for node in await self._live(namespace, group, now, fresh_seconds)
+                if node.id not in tried
+                and self._suspects.get(node.id, 0) <= now
+                and (executor is None or not node.executors or executor in node.executors)
+            ]
+            if candidates:
+                return self._router.choose(route, f"{namespace}/{group}", affinity, candidates)
+        return None
 
     def suspect(self, node: LiveNode) -> None:
         """Pass over a node for a while: it did not take an attempt."""
         self._suspects[node.id] = self._clock() + SUSPECT_SECONDS
 
-    async def _live(self, namespace: str, group: str, now: float) -> list[LiveNode]:
+    async def _live(self, namespace: str, group: str, now: float, fresh_seconds: float) -> list[LiveNode]:
         read_at, nodes = self._known.get((namespace, group), (float("-inf"), []))
-        # That there is none is looked up each time: the first node that comes is what parked tasks wait for.
-        if nodes and now - read_at < FRESH_SECONDS:
+        if now - read_at < fresh_seconds:
             return nodes
         async with self._database.session() as session:
             nodes = await list_live(session, namespace, group)

@@ -24,7 +24,7 @@ from redrive.activities.request import NOT_TAKEN, SNOOZED, Answer, Request
 from redrive.core.errors import InvalidDocument
 from redrive.core.messages import DISPATCH, DispatchCommand, DispatchResult
 from redrive.core.policy import Route
-from redrive.core.states import AttemptStatus
+from redrive.core.states import AttemptStatus, TaskStatus
 from redrive.core.wire import MAX_RESPONSE_BYTES
 from redrive.store import attempts, scenes, tasks
 from redrive.store.attempts import Finish
@@ -47,6 +47,9 @@ CANCEL_SECONDS: Final = 3.0
 NODE_ANSWER_BYTES: Final = 1024 * 1024
 """What is read of a node's answer: its envelope must be whole, while only part of its result is kept."""
 
+
+UNUSABLE_ADDRESS: Final = (httpx.InvalidURL, UnicodeError)
+"""What comes of an address that no check of ours refuses and no client accepts, such as `http://xn--a`."""
 
 ALREADY_RUNNING: Final = 409
 """A node answers so to an attempt that it has not ended yet."""
@@ -148,16 +151,22 @@ class Dispatcher:
 
         A worker that was lost may have stored the outcome. If it has not, nobody will ever tell it.
         """
-        task_id = UUID(command.task_id)
+        known = await self._known(command)
+        if known is None:
+            return None
+        if known.status == AttemptStatus.RUNNING:
+            lost = requests.failed_without_answer(
+                AttemptStatus.TIMED_OUT, "redrive.WorkerLost", "the worker was lost that ran it"
+            )
+            async with self._database.session() as session:
+                if await attempts.finish_attempt(session, command, known.deliveries, lost):
+                    return _finished(lost)
+            raise RuntimeError(f"attempt {command.number} of task {command.task_id} has been delivered again")
+        return _finished(_finish_of(known))
+
+    async def _known(self, command: DispatchCommand) -> Attempt | None:
         async with self._database.session() as session:
-            known = await attempts.find_attempt(session, task_id, command.generation, command.number)
-            if known is not None and known.status == AttemptStatus.RUNNING:
-                lost = requests.failed_without_answer(
-                    AttemptStatus.TIMED_OUT, "redrive.WorkerLost", "the worker was lost that ran it"
-                )
-                await attempts.finish_attempt(session, command, known.deliveries, lost)
-                known = await attempts.find_attempt(session, task_id, command.generation, command.number)
-        return None if known is None else _finished(_finish_of(known))
+            return await attempts.find_attempt(session, UUID(command.task_id), command.generation, command.number)
 
     async def _choose(self, command: DispatchCommand, tried: frozenset[str]) -> LiveNode | None:
         return await self._directory.choose(
@@ -167,9 +176,16 @@ class Dispatcher:
     async def _explain(self, command: DispatchCommand, *, has_node: bool) -> DispatchResult:
         """Tell why the ledger took no attempt."""
         async with self._database.session() as session:
-            keys = await tasks.list_generations(session, [UUID(command.task_id)])
-        key = keys.get(UUID(command.task_id))
-        if not has_node and key is not None and key.generation == command.generation and key.status in tasks.RUNNABLE:
+            task = await tasks.find_task(session, command.namespace, UUID(command.task_id))
+        if (
+            task is not None
+            and task.generation == command.generation
+            and task.mirror_version <= command.version
+            and task.status in tasks.RUNNABLE
+            and not (task.status == TaskStatus.PAUSED and task.mirror_version == 0)
+            and task.target["kind"] == "node"
+            and not has_node
+        ):
             ended = await self._end_of_lost(command)
             if ended is not None:
                 return ended
@@ -179,8 +195,7 @@ class Dispatcher:
 
     async def _remember(self, command: DispatchCommand, delivery: Delivery) -> DispatchResult:
         """Return the outcome that the ledger has: an earlier run of this activity stored it, but was not heard."""
-        async with self._database.session() as session:
-            known = await attempts.find_attempt(session, UUID(command.task_id), command.generation, command.number)
+        known = await self._known(command)
         if known is None or known.status == AttemptStatus.RUNNING:
             # A newer delivery of this attempt is under way, and it alone may tell how it ends.
             raise RuntimeError(f"attempt {command.number} of task {command.task_id} has been delivered again")
@@ -206,9 +221,11 @@ class Dispatcher:
             bound = command.ends_at is not None and datetime.fromisoformat(command.ends_at) == deadline
             message = "no answer before the task's end" if bound else f"no answer within {command.timeout_seconds:g} s"
             return requests.failed_without_answer(AttemptStatus.TIMED_OUT, "redrive.Timeout", message)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             name = f"httpx.{type(error).__name__}"
             return requests.failed_without_answer(AttemptStatus.FAILED, name, str(error) or name)
+        except UNUSABLE_ADDRESS as error:
+            return requests.failed_without_answer(AttemptStatus.FAILED, "redrive.InvalidAddress", str(error))
 
     async def _send_to_nodes(
         self, command: DispatchCommand, delivery: Delivery, node: LiveNode | None, deadline: datetime
@@ -226,7 +243,7 @@ class Dispatcher:
                     await tasks.redirect_attempt(session, command, node.id, node.url)
             try:
                 answer = await self._offer(command, delivery, node, deadline)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            except (httpx.ConnectError, httpx.ConnectTimeout, *UNUSABLE_ADDRESS) as error:
                 why = f"node {node.id} at {node.url} took no connection: {str(error) or type(error).__name__}"
             else:
                 if answer.status == ALREADY_RUNNING:

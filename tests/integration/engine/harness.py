@@ -106,6 +106,8 @@ class Platform:
                 "priority": 3,
                 "metadata": {},
                 "trace_context": {},
+                "error_message": "the call timed out",
+                "error_stack": None,
                 **fields,
             }
             task = NewTask(
@@ -127,8 +129,6 @@ class Platform:
                 policy_override=policy,
                 policy_version=configuration.version,
                 error_type="TimeoutError",
-                error_message="the call timed out",
-                error_stack=None,
                 fingerprint=None,
                 created_at=now,
                 finished_at=None,

@@ -1,3 +1,5 @@
+# pyright: basic, reportGeneralTypeIssues=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# The framework has no types of its own.
 """A Celery task whose failures go to Redrive, in place of Celery's own retries.
 
 Celery keeps what is to be done now; Redrive keeps what failed, for as long as it takes, where people can see it.

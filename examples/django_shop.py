@@ -1,3 +1,5 @@
+# pyright: basic, reportGeneralTypeIssues=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# The framework has no types of its own.
 """A Django application that reports inside its database transaction.
 
 redrive dev                               # in another terminal

@@ -1,3 +1,5 @@
+# pyright: basic, reportGeneralTypeIssues=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# The framework has no types of its own.
 """A Flask application whose failed charges are retried by Redrive.
 
 redrive dev                               # in another terminal

@@ -29,7 +29,7 @@ AsgiMessage: TypeAlias = MutableMapping[str, Any]
 AsgiReceive: TypeAlias = Callable[[], Awaitable[AsgiMessage]]
 AsgiSend: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
 AsgiApp: TypeAlias = Callable[[AsgiMessage, AsgiReceive, AsgiSend], Awaitable[None]]
-WsgiApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+WsgiApp: TypeAlias = Callable[..., Iterable[bytes]]
 
 _MAX_BODY: Final = 2 * MAX_TASK_BYTES  # the arguments, and what the envelope and the last error add
 

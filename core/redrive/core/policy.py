@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
 
+from redrive.core import checks
+from redrive.core.checks import expect, expect_seconds
 from redrive.core.documents import decode, encode
 from redrive.core.errors import InvalidPolicy
 
-MAX_SECONDS: Final = 366 * 86_400.0
-"""No delay, time-out or elapsed limit may be longer than this: one leap year, in seconds."""
+MAX_SECONDS: Final = checks.MAX_SECONDS
 
 MAX_ATTEMPTS: Final = 1_000_000
 
@@ -80,7 +81,7 @@ class ProportionalJitter:
     ratio: float = 0.1
 
     def __post_init__(self) -> None:
-        _expect(0 < self.ratio <= 1, "ratio", "a number above 0 and up to 1", self.ratio)
+        expect(0 < self.ratio <= 1, "ratio", "a number above 0 and up to 1", self.ratio)
 
 
 Jitter: TypeAlias = NoJitter | FullJitter | EqualJitter | DecorrelatedJitter | ProportionalJitter
@@ -101,7 +102,7 @@ class FixedBackoff:
     jitter: Jitter = field(default_factory=ProportionalJitter)
 
     def __post_init__(self) -> None:
-        _expect_seconds("delay_seconds", self.delay_seconds)
+        expect_seconds("delay_seconds", self.delay_seconds)
         _refuse_decorrelated(self.jitter)
 
 
@@ -124,8 +125,8 @@ class LinearBackoff:
     jitter: Jitter = field(default_factory=ProportionalJitter)
 
     def __post_init__(self) -> None:
-        _expect_seconds("initial_seconds", self.initial_seconds)
-        _expect_seconds("increment_seconds", self.increment_seconds)
+        expect_seconds("initial_seconds", self.initial_seconds)
+        expect_seconds("increment_seconds", self.increment_seconds)
         _expect_cap(self.initial_seconds, self.max_seconds)
 
 
@@ -148,8 +149,8 @@ class ExponentialBackoff:
     jitter: Jitter = field(default_factory=FullJitter)
 
     def __post_init__(self) -> None:
-        _expect_seconds("initial_seconds", self.initial_seconds)
-        _expect(1 <= self.multiplier <= 1000, "multiplier", "a number from 1 to 1000", self.multiplier)
+        expect_seconds("initial_seconds", self.initial_seconds)
+        expect(1 <= self.multiplier <= 1000, "multiplier", "a number from 1 to 1000", self.multiplier)
         _expect_cap(self.initial_seconds, self.max_seconds)
 
 
@@ -170,9 +171,9 @@ class DelayLevelsBackoff:
     def __post_init__(self) -> None:
         _refuse_decorrelated(self.jitter)
         if not isinstance(self.levels, str):
-            _expect(1 <= len(self.levels) <= 1000, "levels", "1 to 1000 delays", len(self.levels))
+            expect(1 <= len(self.levels) <= 1000, "levels", "1 to 1000 delays", len(self.levels))
             for index, level in enumerate(self.levels):
-                _expect_seconds(f"levels[{index}]", level)
+                expect_seconds(f"levels[{index}]", level)
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -198,7 +199,7 @@ class RandomBackoff:
 
     def __post_init__(self) -> None:
         _refuse_decorrelated(self.jitter)
-        _expect_seconds("min_seconds", self.min_seconds)
+        expect_seconds("min_seconds", self.min_seconds)
         _expect_cap(self.min_seconds, self.max_seconds, low="min_seconds")
 
 
@@ -267,7 +268,7 @@ class Rule:
             raise InvalidPolicy("http_status", "expected at least one status, got an empty list")
         for status in self.statuses:
             valid = (100 <= status <= 599) if isinstance(status, int) else bool(_STATUS_CLASS.match(status))
-            _expect(valid, "http_status", "a status from 100 to 599 or a class such as '4xx'", status)
+            expect(valid, "http_status", "a status from 100 to 599 or a class such as '4xx'", status)
 
     @property
     def statuses(self) -> tuple[int | str, ...]:
@@ -291,7 +292,7 @@ class RetryAfterRule:
     max_seconds: float = 86_400
 
     def __post_init__(self) -> None:
-        _expect_seconds("max_seconds", self.max_seconds)
+        expect_seconds("max_seconds", self.max_seconds)
 
 
 Block: TypeAlias = Literal["discard", "overlay", "concurrent", "enqueue"]
@@ -324,16 +325,16 @@ class Policy:
     route: Route = "round_robin"
 
     def __post_init__(self) -> None:
-        _expect(
+        expect(
             1 <= self.max_attempts <= MAX_ATTEMPTS,
             "max_attempts",
             f"a whole number from 1 to {MAX_ATTEMPTS}",
             self.max_attempts,
         )
         if self.max_elapsed_seconds is not None:
-            _expect_seconds("max_elapsed_seconds", self.max_elapsed_seconds, above_zero=True)
-        _expect_seconds("attempt_timeout_seconds", self.attempt_timeout_seconds, above_zero=True)
-        _expect(
+            expect_seconds("max_elapsed_seconds", self.max_elapsed_seconds, above_zero=True)
+        expect_seconds("attempt_timeout_seconds", self.attempt_timeout_seconds, above_zero=True)
+        expect(
             self.attempt_timeout_seconds <= 86_400,
             "attempt_timeout_seconds",
             "at most 86400 seconds (a day)",
@@ -386,20 +387,9 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _expect(condition: bool, name: str, expected: str, got: object) -> None:
-    if not condition:
-        raise InvalidPolicy(name, f"expected {expected}, got {got!r}")
-
-
-def _expect_seconds(name: str, value: float, *, above_zero: bool = False) -> None:
-    low = "above 0" if above_zero else "from 0"
-    fits = 0 <= value <= MAX_SECONDS and not (above_zero and value == 0)
-    _expect(fits, name, f"seconds {low} to {MAX_SECONDS:.0f}", value)
-
-
 def _expect_cap(low_value: float, max_seconds: float, low: str = "initial_seconds") -> None:
-    _expect_seconds("max_seconds", max_seconds)
-    _expect(max_seconds >= low_value, "max_seconds", f"at least {low} ({low_value:g})", max_seconds)
+    expect_seconds("max_seconds", max_seconds)
+    expect(max_seconds >= low_value, "max_seconds", f"at least {low} ({low_value:g})", max_seconds)
 
 
 def _refuse_decorrelated(jitter: Jitter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ def make_entry(
         raise UsageError(f"{_place(function)} is a generator: its failure comes after the call; wrap what consumes it")
     if version < 1:
         raise UsageError(f"version: expected 1 or more, got {version}")
-    base = name or f"{function.__module__}.{function.__qualname__}"
+    base = name or f"{_module_name(function)}.{function.__qualname__}"
     if not 1 <= len(base) <= 200 or any(not c.isprintable() or c.isspace() for c in base):
         raise UsageError(f"executor name: expected 1 to 200 visible characters, got {base!r}")
     first = next(iter(inspect.signature(function).parameters), None)
@@ -187,6 +188,18 @@ def entry_of(function: object) -> ExecutorEntry | None:
     """Tell under which entry a function was registered; None when it was not."""
     entry = getattr(function, EXECUTOR_ATTRIBUTE, None)
     return entry if isinstance(entry, ExecutorEntry) else None
+
+
+def _module_name(function: Callable[..., Any]) -> str:
+    """Name a function's module as other processes import it: a script is `__main__` only to itself."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    main: Any = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return str(spec.name)
+    file = getattr(main, "__file__", None)
+    return str(file).replace("\\", "/").rpartition("/")[2].removesuffix(".py") if file else "__main__"
 
 
 def _class_finder(function: Callable[..., Any]) -> Callable[[], Any]:

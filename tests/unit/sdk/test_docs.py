@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
 from redrive.sdk.options import Options
 
 PAGES = sorted((Path(__file__).parents[3] / "docs" / "sdk").glob("*.md"))

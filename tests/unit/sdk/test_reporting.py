@@ -279,6 +279,20 @@ assert "httpx" not in sys.modules and "sqlite3" not in sys.modules
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_script_names_its_functions_as_an_import_would(tmp_path: Path) -> None:
+    body = """
+from redrive.sdk import Redrive
+client = Redrive("http://127.0.0.1:1", group="g", spool=False)
+@client.executor()
+def charge(): pass
+print(client.registry.names())
+"""
+    (tmp_path / "shop_jobs.py").write_text(body)
+    for command in (["shop_jobs.py"], ["-m", "shop_jobs"]):
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == "['shop_jobs.charge']\n"
+
+
 def test_memory_is_bounded_by_the_window(platform: Platform, tmp_path: Path) -> None:
     window = Window(count=1_000, seconds=3600, capacity=5)
     with Redrive(platform.url, group="g", spool=tmp_path / "spool.sqlite3", window=window) as client:

@@ -311,7 +311,7 @@ def test_a_node_says_who_it_is_and_registers_again_when_it_is_forgotten(platform
             facts = next(iter(platform.nodes.values()))
             assert (facts["group"], facts["url"], facts["version"]) == ("orders", node, "1.2")
             assert facts["labels"]["zone"] == "a"
-            assert facts["executors"] == ["acharge", "awaits", "charge", "fails", "pay", "waits"]
+            assert {"acharge", "awaits", "charge", "fails", "pay", "waits"} <= set(facts["executors"])
 
             platform.nodes.clear()
             platform.wait_for(lambda: platform.nodes)

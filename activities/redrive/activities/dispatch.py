@@ -11,26 +11,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
-from uuid import UUID
 
 import httpx
 from temporalio import activity
 
 from redrive.activities import request as requests
 from redrive.activities.directory import NodeDirectory
-from redrive.activities.request import NOT_TAKEN, SNOOZED, Answer, Request
-from redrive.core.errors import InvalidDocument
+from redrive.activities.ledger import Ledger
+from redrive.activities.request import NOT_TAKEN, Answer, Request
 from redrive.core.messages import DISPATCH, DispatchCommand, DispatchResult
 from redrive.core.policy import Route
-from redrive.core.states import AttemptStatus, TaskStatus
+from redrive.core.states import AttemptStatus
 from redrive.core.wire import MAX_RESPONSE_BYTES
-from redrive.store import attempts, scenes, tasks
 from redrive.store.attempts import Finish
 from redrive.store.database import Database
 from redrive.store.nodes import LiveNode
-from redrive.store.tables import Attempt
 from redrive.store.tasks import Delivery
 
 T = TypeVar("T")
@@ -76,7 +73,7 @@ class Dispatcher:
         directory: NodeDirectory,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._database = database
+        self._ledger = Ledger(database, clock)
         self._http = http
         self._directory = directory
         self._clock = clock
@@ -96,110 +93,35 @@ class Dispatcher:
             return await self._dispatch(command)
 
     async def _dispatch(self, command: DispatchCommand) -> DispatchResult:
-        now = self._clock()
-        ends_at = None if command.ends_at is None else datetime.fromisoformat(command.ends_at)
-        if ends_at is not None and ends_at <= now:
-            return await self._end_of_lost(command) or DispatchResult("late")
+        late = await self._ledger.late(command)
+        if late is not None:
+            return late
+        # Choosing and opening may take a while on a slow database, and are part of the attempt's time.
+        deadline = self._ledger.deadline(command)
         node = await self._choose(command, frozenset())
-        async with self._database.session() as session:
-            delivery = await tasks.start_attempt(
-                session,
-                command,
-                has_node=node is not None,
-                node_id=None if node is None else node.id,
-                url=None if node is None else node.url,
-            )
-        if delivery is None:
-            return await self._explain(command, has_node=node is not None)
-        if delivery.number is None:
-            return await self._remember(command, delivery)
-        timeout = timedelta(seconds=command.timeout_seconds)
-        deadline = now + timeout if ends_at is None else min(now + timeout, ends_at)
+        delivery = await self._ledger.start(
+            command,
+            has_taker=node is not None,
+            node_id=None if node is None else node.id,
+            url=None if node is None else node.url,
+        )
+        if isinstance(delivery, DispatchResult):
+            return delivery
         try:
             finish = await self._send(command, delivery, node, deadline)
         except NoTaker as error:
-            return await self._abandon(command, delivery, str(error))
+            return await self._ledger.abandon(command, delivery, str(error))
         except asyncio.CancelledError:
-            await self._cancelled(command, delivery.number)
+            await self._cancelled(command, delivery)
             raise
-        return await _to_its_end(self._finish(command, delivery, finish))
+        return await _to_its_end(self._ledger.finish(command, delivery, finish))
 
     # --- Steps -------------------------------------------------------------------------------------------------------
-
-    async def _finish(self, command: DispatchCommand, delivery: Delivery, finish: Finish) -> DispatchResult:
-        """Store an outcome, and tell it."""
-        async with self._database.session() as session:
-            taken = await attempts.finish_attempt(session, command, delivery.number or 0, finish)
-        if not taken:
-            return await self._remember(command, delivery)
-        return await self._result(command, delivery, _finished(finish))
-
-    async def _abandon(self, command: DispatchCommand, delivery: Delivery, why: str) -> DispatchResult:
-        """Take back an attempt that nobody took.
-
-        Only its first delivery can be sure of that. An earlier one, whose worker was lost, may have run.
-        """
-        if delivery.number == 1:
-            async with self._database.session() as session:
-                await tasks.abandon_attempt(session, command)
-        elif (ended := await self._end_of_lost(command)) is not None:
-            return ended
-        return await self._result(command, delivery, DispatchResult("unavailable", why=why))
-
-    async def _end_of_lost(self, command: DispatchCommand) -> DispatchResult | None:
-        """Tell how an attempt ended that cannot be delivered again; None when it has never been delivered.
-
-        A worker that was lost may have stored the outcome. If it has not, nobody will ever tell it.
-        """
-        known = await self._known(command)
-        if known is None:
-            return None
-        if known.status == AttemptStatus.RUNNING:
-            lost = requests.failed_without_answer(
-                AttemptStatus.TIMED_OUT, "redrive.WorkerLost", "the worker was lost that ran it"
-            )
-            async with self._database.session() as session:
-                if await attempts.finish_attempt(session, command, known.deliveries, lost):
-                    return _finished(lost)
-            raise RuntimeError(f"attempt {command.number} of task {command.task_id} has been delivered again")
-        return _finished(_finish_of(known))
-
-    async def _known(self, command: DispatchCommand) -> Attempt | None:
-        async with self._database.session() as session:
-            return await attempts.find_attempt(session, UUID(command.task_id), command.generation, command.number)
 
     async def _choose(self, command: DispatchCommand, tried: frozenset[str]) -> LiveNode | None:
         return await self._directory.choose(
             command.namespace, command.group, cast("Route", command.route), command.affinity, command.executor, tried
         )
-
-    async def _explain(self, command: DispatchCommand, *, has_node: bool) -> DispatchResult:
-        """Tell why the ledger took no attempt."""
-        async with self._database.session() as session:
-            task = await tasks.find_task(session, command.namespace, UUID(command.task_id))
-        if (
-            task is not None
-            and task.generation == command.generation
-            and task.mirror_version <= command.version
-            and task.status in tasks.RUNNABLE
-            and not (task.status == TaskStatus.PAUSED and task.mirror_version == 0)
-            and task.target["kind"] == "node"
-            and not has_node
-        ):
-            ended = await self._end_of_lost(command)
-            if ended is not None:
-                return ended
-            which = "" if command.executor is None else f" that has the executor {command.executor!r}"
-            return DispatchResult("unavailable", why=f"group {command.group!r} has no live node{which}")
-        return DispatchResult("superseded")
-
-    async def _remember(self, command: DispatchCommand, delivery: Delivery) -> DispatchResult:
-        """Return the outcome that the ledger has: an earlier run of this activity stored it, but was not heard."""
-        known = await self._known(command)
-        if known is None or known.status == AttemptStatus.RUNNING:
-            # A newer delivery of this attempt is under way, and it alone may tell how it ends.
-            raise RuntimeError(f"attempt {command.number} of task {command.task_id} has been delivered again")
-        return await self._result(command, delivery, _finished(_finish_of(known)))
 
     async def _send(
         self, command: DispatchCommand, delivery: Delivery, node: LiveNode | None, deadline: datetime
@@ -239,8 +161,7 @@ class Dispatcher:
         why = f"group {command.group!r} has no live node"
         while node is not None:
             if tried:
-                async with self._database.session() as session:
-                    await tasks.redirect_attempt(session, command, node.id, node.url)
+                await self._ledger.redirect(command, node.id, node.url)
             try:
                 answer = await self._offer(command, delivery, node, deadline)
             except (httpx.ConnectError, httpx.ConnectTimeout, *UNUSABLE_ADDRESS) as error:
@@ -284,30 +205,11 @@ class Dispatcher:
             async with asyncio.timeout(CANCEL_SECONDS):
                 await self._http.post(request.url, content=request.body, headers=request.headers)
 
-    async def _cancelled(self, command: DispatchCommand, delivery: int) -> None:
+    async def _cancelled(self, command: DispatchCommand, delivery: Delivery) -> None:
         """Close the attempt when a person cancelled its task; a worker that only stops leaves it to the next one."""
         details = activity.cancellation_details()
         if details is not None and details.cancel_requested:
-            finish = Finish(
-                AttemptStatus.CANCELLED,
-                error_type="redrive.Cancelled",
-                error_message="the task was cancelled while the attempt was in flight",
-            )
-            async with self._database.session() as session:
-                await asyncio.shield(attempts.finish_attempt(session, command, delivery, finish))
-
-    async def _result(self, command: DispatchCommand, delivery: Delivery, result: DispatchResult) -> DispatchResult:
-        """Add the scene's policy when it is another one than the workflow knows."""
-        if delivery.scene_version == command.policy_version:
-            return result
-        async with self._database.session() as session:
-            configuration = await scenes.load_configuration(session, command.namespace, delivery.group, delivery.scene)
-        if configuration is not None:
-            # A change of the scene may not fit what the task overrides. Then the task keeps the policy that it has.
-            with contextlib.suppress(InvalidDocument):
-                result.policy = configuration.effective(delivery.policy_override)
-                result.policy_version = configuration.version
-        return result
+            await asyncio.shield(self._ledger.cancel(command, delivery.number or 0))
 
 
 @contextlib.asynccontextmanager
@@ -335,27 +237,3 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         return await task
-
-
-def _finished(finish: Finish) -> DispatchResult:
-    return DispatchResult(
-        "finished",
-        status=finish.status.value,
-        error_type=finish.error_type,
-        http_status=finish.http_status,
-        retry_after_seconds=finish.retry_after_seconds,
-        stop=finish.stop,
-        snooze=finish.error_type == SNOOZED,
-        fingerprint=finish.fingerprint,
-    )
-
-
-def _finish_of(attempt: Attempt) -> Finish:
-    return Finish(
-        AttemptStatus(attempt.status),
-        http_status=attempt.http_status,
-        error_type=attempt.error_type,
-        retry_after_seconds=attempt.retry_after_seconds,
-        stop=attempt.stop,
-        fingerprint=attempt.fingerprint,
-    )

@@ -124,14 +124,12 @@ class WorkflowKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """An attempt that is to be sent now, with all that its target is given.
+class DeliveryKey:
+    """One delivery of an attempt, with what tells whether its scene's policy has changed.
 
     Attributes:
         number: Which delivery of the attempt this is; None when the attempt has ended before.
-        args: Positional arguments, as JSON text.
-        kwargs: Named arguments, as JSON text.
-        body: A webhook's own body, as JSON text.
+        policy_override: Parts of the policy that are the task's own.
         scene_version: Version of the scene's policy at this moment.
     """
 
@@ -145,11 +143,23 @@ class Delivery:
     body: str | None
     idempotency_key: str | None
     business_key: str | None
-    trace_context: Mapping[str, Any]
     policy_override: Mapping[str, Any] | None
+    scene_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(DeliveryKey):
+    """An attempt that is to be sent now, with all that its target is given.
+
+    Attributes:
+        args: Positional arguments, as JSON text.
+        kwargs: Named arguments, as JSON text.
+        body: A webhook's own body, as JSON text.
+    """
+
+    trace_context: Mapping[str, Any]
     error_type: str | None
     error_message: str | None
-    scene_version: int
     signing_secrets: Sequence[str]
 
 

@@ -136,13 +136,6 @@ class DeliveryKey:
     number: int | None
     group: str
     scene: str
-    executor: str | None
-    target: Mapping[str, Any]
-    args: str
-    kwargs: str
-    body: str | None
-    idempotency_key: str | None
-    business_key: str | None
     policy_override: Mapping[str, Any] | None
     scene_version: int
 
@@ -157,6 +150,13 @@ class Delivery(DeliveryKey):
         body: A webhook's own body, as JSON text.
     """
 
+    executor: str | None
+    target: Mapping[str, Any]
+    args: str
+    kwargs: str
+    body: str | None
+    idempotency_key: str | None
+    business_key: str | None
     trace_context: Mapping[str, Any]
     error_type: str | None
     error_message: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -278,6 +279,4 @@ async def test_a_cron_backoff_runs_in_the_sandbox(platform: Platform, target: Ta
 
 
 async def _never() -> None:
-    import asyncio
-
     await asyncio.Event().wait()

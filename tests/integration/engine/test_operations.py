@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -290,8 +291,6 @@ async def test_a_workflow_cancelled_in_temporal_ends_its_task_as_cancelled(situa
 
 
 async def test_many_operations_at_once_leave_one_state(situation: Situation) -> None:
-    import asyncio
-
     platform = situation.platform
     task_id = await situation.task("delayed")
     names = ["pause", "resume", "reschedule", "change_policy", "pause", "resume"]

@@ -110,8 +110,23 @@ class Sender:
         if future.done():
             return future.result()
         # On its way, it may arrive as well: the same report twice is one task, since both carry the same ids.
+        return self.keep(outgoing, "the server did not answer in time")
+
+    def keep(self, outgoing: Outgoing, reason: str) -> Receipt:
+        """Put a report into the spool without asking the server.
+
+        Args:
+            outgoing: The report.
+            reason: Why, for the error when there is no spool.
+
+        Returns:
+            The receipt of the spool.
+
+        Raises:
+            Unavailable: There is no spool, or the disk is full.
+        """
         kept = _Pending(outgoing, Future(), urgent=True)
-        self._keep([kept], Unavailable("the server did not answer in time"))
+        self._keep([kept], Unavailable(reason))
         return kept.future.result()
 
     def flush(self, timeout_seconds: float) -> bool:
@@ -253,10 +268,15 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - the thread must live, and the callers must hear of it
             self._keep(batch, Unavailable(f"{type(error).__name__}: {error}"))
             return
-        later = [item for item, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Unavailable)]
+        later: list[_Pending] = []
         for item, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Unavailable):
+            # Nobody waits for a background report: what a caller would be told is logged, and a wrong key is no reason
+            # to lose it.
+            if isinstance(outcome, Unavailable) or (isinstance(outcome, AccessDenied) and not item.urgent):
+                later.append(item)
                 continue
+            if isinstance(outcome, ReportError) and not item.urgent:
+                log.error("redrive: a background report was refused: %s", outcome)
             _settle(item.future, outcome)
         if later:
             self._keep(later, Unavailable("the server could not take this report now"))

@@ -290,6 +290,21 @@ class Redrive:
             return Receipt("queued", outgoing.idempotency_key)
         return await self._get().await_(outgoing, future, timeout)
 
+    def keep(self, outgoing: Outgoing, reason: str) -> Receipt:
+        """Put a prepared report into the spool; the decorator does when the server does not know the key.
+
+        Args:
+            outgoing: The report.
+            reason: Why, for the error when there is no spool.
+
+        Returns:
+            The receipt of the spool.
+
+        Raises:
+            Unavailable: There is no spool, or the disk is full.
+        """
+        return self._get().sender.keep(outgoing, reason)
+
     def post(self, reports: Sequence[Outgoing]) -> list[Receipt | ReportError]:
         """Send prepared reports past the spool; the relay of the outbox does, which has a safe place of its own.
 

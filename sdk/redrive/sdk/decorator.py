@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
 from redrive.sdk.context import SCOPE, Scope, Snooze, error_wait_seconds, says_stop
-from redrive.sdk.errors import ReportError, Unserialisable, UsageError
+from redrive.sdk.errors import AccessDenied, ReportError, Unserialisable, UsageError
 from redrive.sdk.executor import ExecutorEntry, Registry, entry_of, make_entry
 from redrive.sdk.options import BY_ARGUMENTS, MISSING, CallOptions, Options, check_key, make_options, render_key
 from redrive.sdk.report import Outgoing, Receipt, Report, prepare, seconds, stable_key
@@ -61,6 +61,10 @@ class Reporter(Protocol):
 
     async def ahand_over(self, outgoing: Outgoing, *, background: bool, timeout: float | None) -> Receipt:
         """Report without blocking the event loop."""
+        ...
+
+    def keep(self, outgoing: Outgoing, reason: str) -> Receipt:
+        """Put a report into the spool."""
         ...
 
 
@@ -457,7 +461,12 @@ def _report(
         outgoing = plan.outgoing(reporter.group, error, args, kwargs, frozen)
         options = plan.options
         handing = _HandOver(reporter, outgoing, background=options.background, timeout=seconds(options.timeout))
-        receipt: Receipt = yield handing
+        try:
+            receipt: Receipt = yield handing
+        except AccessDenied as problem:
+            # A key that is wrong today is no reason to lose what failed today.
+            log.error("redrive: %s", problem)
+            receipt = reporter.keep(outgoing, str(problem))
     except (ReportError, Unserialisable) as problem:
         log.error("redrive: a failure of %s was not reported: %s", plan.entry.name, problem)
     except Exception as problem:  # noqa: BLE001 - a key function that fails must not replace the application's error

@@ -110,6 +110,26 @@ def test_a_wrong_key_is_told_to_the_caller(client: Redrive, platform: Platform) 
         client.report("s", executor="e")
 
 
+@pytest.mark.parametrize("background", [False, True])
+def test_a_wrong_key_loses_no_failure_of_a_decorated_function(
+    client: Redrive, platform: Platform, background: bool
+) -> None:
+    known = False
+    platform.answer = lambda path, body: None if known else (401, {"title": "Unauthorized", "status": 401})
+
+    @client.retryable("charge", mode="only_remote", background=background)
+    def charge() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        charge()
+    assert client.flush()
+    assert client.spooled == 1
+
+    known = True
+    platform.wait_for(lambda: platform.order)
+
+
 @pytest.mark.parametrize("status", [500, 503, 429])
 def test_an_answer_that_says_later_puts_the_report_on_the_disk(
     client: Redrive, platform: Platform, status: int, caplog: pytest.LogCaptureFixture

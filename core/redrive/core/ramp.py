@@ -1,0 +1,159 @@
+"""Slow start: how fast parked work returns to a target that is back.
+
+A breaker that closes, a pause that ends and a redrive that begins all release work that has piled up. All of it at once
+would take the target down again. So the rate begins low and doubles every few seconds, halves when failures return, and
+is limited no more once it has reached its limit or nothing is left that waits:
+
+    r(t) = min(limit, r0 × 2^(t / T)),   r0 = max(1 per second, 1 % of the limit, or of the rate before the outage)
+
+The exponential beginning is TCP's slow start (RFC 5681, section 3.1), the halving its answer to congestion (AIMD, Chiu
+and Jain 1989); Google Cloud Tasks ramps up the same way after a pause. Beyond the halving the rate grows exponentially
+again and not linearly, because the ramp is short and its ceiling is known.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
+
+from redrive.core.checks import expect, expect_seconds, expect_share
+from redrive.core.window import Window
+
+_FORBID: Final = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, slots=True)
+class RampRule:
+    """How fast work returns.
+
+    Attributes:
+        first_per_second: The slowest rate, in attempts per second; it is never below that.
+        first_share: The rate at the beginning as a share of the limit, or of the rate before the outage.
+        doubling_seconds: In how many seconds the rate doubles.
+        failure_ratio: The share of failures above which it halves.
+        minimum: The fewest attempts from which that is concluded.
+        window_seconds: Over how many seconds failures are counted; also the shortest time between two halvings, so
+            that the same failures do not halve it twice.
+        ceiling_per_second: The limit for a target that has none, in attempts per second.
+    """
+
+    __pydantic_config__: ClassVar = _FORBID
+    first_per_second: float = 1
+    first_share: float = 0.01
+    doubling_seconds: float = 10
+    failure_ratio: float = 0.2
+    minimum: int = 5
+    window_seconds: float = 5
+    ceiling_per_second: float = 1000
+
+    def __post_init__(self) -> None:
+        expect(0 < self.first_per_second <= 1e6, "first_per_second", "above 0, up to 1000000", self.first_per_second)
+        expect_share("first_share", self.first_share)
+        expect_seconds("doubling_seconds", self.doubling_seconds, above_zero=True)
+        expect_share("failure_ratio", self.failure_ratio)
+        expect(self.minimum >= 1, "minimum", "a whole number from 1", self.minimum)
+        expect(1 <= self.window_seconds <= 3600, "window_seconds", "seconds from 1 to 3600", self.window_seconds)
+        enough = self.first_per_second <= self.ceiling_per_second <= 1e6
+        expect(enough, "ceiling_per_second", "from first_per_second to 1000000", self.ceiling_per_second)
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A slow start under way.
+
+    Attributes:
+        base: The rate at `since`, in attempts per second.
+        since: When growth began: the start of the ramp, or its last halving.
+        limit: Where it ends, in attempts per second.
+        first: The rate that it never goes below, in attempts per second.
+        doubling_seconds: In how many seconds the rate doubles.
+        started_at: When the ramp began.
+        halvings: How often the rate was halved.
+    """
+
+    base: float
+    since: datetime
+    limit: float
+    first: float
+    doubling_seconds: float
+    started_at: datetime
+    halvings: int = 0
+
+    def rate(self, now: datetime) -> float:
+        """Tell the rate that is allowed at a moment, in attempts per second."""
+        doublings = max(0.0, (now - self.since).total_seconds()) / self.doubling_seconds
+        if doublings > math.log2(self.limit / self.base):  # also what keeps the power from overflowing
+            return self.limit
+        return min(self.limit, self.base * 2**doublings)
+
+    def released(self, start: datetime, end: datetime) -> float:
+        """Tell how many attempts may begin between two moments: the integral of the rate.
+
+        Args:
+            start: The beginning; what lies before `since` counts as nothing.
+            end: The end.
+
+        Returns:
+            A number that need not be whole: the caller carries the fraction over.
+        """
+        begin = max(0.0, (start - self.since).total_seconds())
+        finish = max(begin, (end - self.since).total_seconds())
+        full = self.doubling_seconds * math.log2(self.limit / self.base)  # when the limit is reached
+        low, high = min(begin, full), min(finish, full)
+        span = self.doubling_seconds / math.log(2)
+        growing = span * self.base * (2 ** (high / self.doubling_seconds) - 2 ** (low / self.doubling_seconds))
+        return growing + self.limit * (max(finish, full) - max(begin, full))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The ramp is over: the target has its ordinary limits again.
+
+    Attributes:
+        why: The reason, for people.
+    """
+
+    why: str
+
+
+def start(now: datetime, rule: RampRule, limit: float | None = None, before: float | None = None) -> Ramp:
+    """Begin a slow start.
+
+    Args:
+        now: When.
+        rule: How fast.
+        limit: The target's own limit, in attempts per second; None for none.
+        before: The rate before the outage, in attempts per second; None when it is not known.
+    """
+    top = rule.ceiling_per_second if limit is None else limit
+    reference = limit if limit is not None else before or 0.0
+    first = min(rule.first_per_second, top)
+    base = min(top, max(first, rule.first_share * reference))
+    return Ramp(base, now, top, first, rule.doubling_seconds, now)
+
+
+def step(ramp: Ramp, window: Window, now: datetime, rule: RampRule, backlog: int) -> Ramp | Ended:
+    """Move a ramp on.
+
+    Args:
+        ramp: The ramp as it is.
+        window: How the target has answered lately.
+        now: When.
+        rule: How fast.
+        backlog: How many tasks wait to be released.
+
+    Returns:
+        The ramp as it is from now on, or that it is over.
+    """
+    totals = window.totals(now, rule.window_seconds, ramp.since)
+    failing = totals.count >= rule.minimum and totals.failure_ratio > rule.failure_ratio
+    if failing and now >= ramp.since + timedelta(seconds=rule.window_seconds):
+        base = max(ramp.first, ramp.rate(now) / 2)
+        return replace(ramp, base=base, since=now, halvings=ramp.halvings + 1)
+    if backlog <= 0:
+        return Ended("nothing is left that waits")
+    if not failing and ramp.rate(now) >= ramp.limit:
+        return Ended(f"the rate has reached its limit of {ramp.limit:g} per second")
+    return ramp

@@ -1,0 +1,182 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redrive.core.documents import decode, encode
+from redrive.core.errors import InvalidPolicy
+from redrive.core.ramp import Ended, Ramp, RampRule, start, step
+from redrive.core.window import Window
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+RULE = RampRule()
+
+limits = st.none() | st.floats(0.01, 1e5)
+moments = st.floats(0, 10_000)
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def seen(succeeded: int, failed: int, at: datetime) -> Window:
+    return Window().add(at, succeeded=succeeded, failed=failed)
+
+
+def stepped(ramp: Ramp, window: Window, now: datetime, backlog: int = 1000) -> Ramp:
+    moved = step(ramp, window, now, RULE, backlog)
+    assert isinstance(moved, Ramp)
+    return moved
+
+
+class TestGrowth:
+    def test_it_begins_at_a_hundredth_of_the_limit_and_doubles_every_ten_seconds(self) -> None:
+        ramp = start(NOW, RULE, limit=1000)
+
+        assert [ramp.rate(after(seconds)) for seconds in (0, 10, 20, 30, 100)] == [10, 20, 40, 80, 1000]
+
+    @pytest.mark.parametrize(
+        ("limit", "before", "first", "top"),
+        [
+            (None, None, 1, 1000),
+            (None, 500, 5, 1000),
+            (50, 500, 1, 50),
+            (0.5, None, 0.5, 0.5),
+            (None, 10**6, 1000, 1000),
+        ],
+    )
+    def test_without_a_limit_it_begins_from_the_rate_before_the_outage(
+        self, limit: float | None, before: float | None, first: float, top: float
+    ) -> None:
+        ramp = start(NOW, RULE, limit, before)
+
+        assert (ramp.rate(NOW), ramp.limit) == (first, top)
+
+    @given(limits, moments, moments)
+    def test_it_rises_and_never_exceeds_the_limit(self, limit: float | None, one: float, other: float) -> None:
+        ramp, (early, late) = start(NOW, RULE, limit), sorted([one, other])
+
+        assert 0 < ramp.rate(after(early)) <= ramp.rate(after(late)) <= ramp.limit
+
+    def test_no_time_is_too_long(self) -> None:
+        assert start(NOW, RULE).rate(NOW + timedelta(days=10**6)) == 1000
+
+
+class TestRelease:
+    @given(limits, st.floats(0, 300), st.floats(0, 300))
+    def test_what_is_released_is_the_sum_of_the_rates(self, limit: float | None, one: float, other: float) -> None:
+        ramp, (early, late) = start(NOW, RULE, limit), sorted([one, other])
+        parts = 400
+        width = (late - early) / parts
+        # The rate is convex until it reaches the limit, so the sum at the left and at the right end enclose it.
+        rates = [ramp.rate(after(early + index * width)) for index in range(parts + 1)]
+
+        released = ramp.released(after(early), after(late))
+
+        low, high = sum(rates[:-1]) * width, sum(rates[1:]) * width
+        assert low * (1 - 1e-3) - 1e-3 <= released <= high * (1 + 1e-3) + 1e-3
+
+    @given(limits, moments, moments, moments)
+    def test_it_does_not_matter_in_how_many_rounds_it_is_released(
+        self, limit: float | None, a: float, b: float, c: float
+    ) -> None:
+        ramp, (first, second, third) = start(NOW, RULE, limit), sorted([a, b, c])
+
+        whole = ramp.released(after(first), after(third))
+
+        assert ramp.released(after(first), after(second)) + ramp.released(after(second), after(third)) == pytest.approx(
+            whole, rel=1e-6, abs=1e-6
+        )
+
+    def test_ten_thousand_parked_tasks_do_not_return_at_once(self) -> None:
+        ramp = start(NOW, RULE, limit=1000)
+
+        assert ramp.released(NOW, after(1)) < 11
+        assert 140 < ramp.released(NOW, after(10)) < 150
+        assert ramp.released(NOW, after(80)) > 10_000
+
+
+class TestFailures:
+    def test_more_than_a_fifth_of_failures_halves_the_rate(self) -> None:
+        ramp = stepped(start(NOW, RULE, limit=1000), seen(7, 3, after(29)), after(30))
+
+        assert ramp.rate(after(30)) == 40
+        assert ramp.rate(after(40)) == 80
+        assert ramp.halvings == 1
+
+    @pytest.mark.parametrize(("succeeded", "failed"), [(8, 2), (0, 4), (100, 0)])
+    def test_few_failures_change_nothing(self, succeeded: int, failed: int) -> None:
+        ramp = start(NOW, RULE, limit=1000)
+
+        assert stepped(ramp, seen(succeeded, failed, after(29)), after(30)) == ramp
+
+    def test_the_same_failures_halve_it_once(self) -> None:
+        failures = seen(0, 10, after(29)).merge(seen(0, 10, after(33)))
+        once = stepped(start(NOW, RULE, limit=1000), failures, after(30))
+
+        assert stepped(once, failures, after(31)) == once
+        assert stepped(once, failures, after(34.9)) == once
+        assert stepped(once, failures, after(35)).halvings == 2
+
+    def test_it_never_falls_below_the_first_rate(self) -> None:
+        ramp, now = start(NOW, RULE, limit=1000), NOW
+        for _ in range(100):
+            now += timedelta(seconds=6)
+            ramp = stepped(ramp, seen(0, 10, now), now)
+
+        assert ramp.rate(now) == 1
+
+    def test_a_target_that_bears_less_than_the_limit_is_held_near_what_it_bears(self) -> None:
+        """The target fails whatever exceeds 100 per second."""
+        ramp, window, rates = start(NOW, RULE, limit=1000), Window(), list[float]()
+        for second in range(1, 600):
+            now = after(second)
+            rate = ramp.rate(now)
+            window = window.add(now, succeeded=int(min(rate, 100)), failed=int(max(rate - 100, 0))).trim(now, 60)
+            ramp = stepped(ramp, window, now)
+            rates.append(ramp.rate(now))
+
+        assert max(rates) < 250
+        assert 60 < sum(rates[100:]) / len(rates[100:]) < 150
+
+
+class TestEnd:
+    def test_it_ends_at_the_limit(self) -> None:
+        assert step(start(NOW, RULE, limit=4), Window(), after(20), RULE, 10) == Ended(
+            "the rate has reached its limit of 4 per second"
+        )
+
+    def test_it_does_not_end_while_the_target_fails(self) -> None:
+        assert isinstance(step(start(NOW, RULE, limit=4), seen(0, 10, after(20)), after(20), RULE, 10), Ramp)
+
+    def test_it_ends_when_nothing_waits(self) -> None:
+        assert step(start(NOW, RULE), Window(), after(1), RULE, 0) == Ended("nothing is left that waits")
+
+
+@given(limits, limits)
+def test_a_ramp_and_its_rule_survive_json(limit: float | None, before: float | None) -> None:
+    ramp = start(NOW, RULE, limit, before)
+
+    assert decode(Ramp, encode(ramp)) == ramp
+    assert decode(RampRule, encode(RULE)) == RULE == decode(RampRule, {})
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"first_per_second": 0}, "first_per_second"),
+        ({"first_share": 0}, "first_share"),
+        ({"doubling_seconds": 0}, "doubling_seconds"),
+        ({"failure_ratio": 2}, "failure_ratio"),
+        ({"minimum": 0}, "minimum"),
+        ({"window_seconds": 0}, "window_seconds"),
+        ({"ceiling_per_second": 0.5}, "ceiling_per_second"),
+    ],
+)
+def test_an_impossible_rule_is_refused(document: dict[str, Any], path: str) -> None:
+    with pytest.raises(InvalidPolicy) as refused:
+        decode(RampRule, document)
+
+    assert refused.value.path == path

@@ -100,6 +100,27 @@ def next_time(expression: str, timezone: str, after: datetime) -> datetime:
     return _next_on_wall(expression, zone, _wall(back, zone) - _TICK, back)
 
 
+def on_wall_after(start: datetime, seconds: float, timezone: str) -> datetime:
+    """Tell when the clock on the wall has gone on by `seconds`.
+
+    That is what people mean by “from ten at night for eight hours”: six in the morning, also in the night in which the
+    clocks change. A wall time that does not exist is taken to be at the end of the gap; of one that happens twice, the
+    first after `start` counts.
+
+    Args:
+        start: An aware instant.
+        seconds: By how much, in seconds; above 0.
+        timezone: IANA name of the zone of the wall.
+
+    Returns:
+        The instant, in UTC, later than `start`.
+    """
+    zone = _zone(timezone)
+    named = _wall(start, zone) + timedelta(seconds=seconds)
+    first = _resolve(named, zone)
+    return first if first > start else _instant(named, zone, 1)
+
+
 def _is_interval(expression: str) -> bool:
     minute, hour, *_ = expression.split()
     return minute.startswith("*") or hour.startswith("*")

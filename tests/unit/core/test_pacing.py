@@ -1,4 +1,5 @@
 from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -113,12 +114,12 @@ class TestSeveralLimits:
         self, limits: list[tuple[float, int]], batches: list[tuple[float, int]]
     ) -> None:
         made = [Limit(rate, burst) for rate, burst in limits]
-        tats: list[datetime | None] = [None] * len(made)
+        tats: Sequence[datetime | None] = [None] * len(made)
         merged, now = list[datetime](), NOW
         for seconds, count in batches:
             now += timedelta(seconds=seconds)
             new, slots = reserve_all(tats, made, now, count)
-            tats, merged = [*new], [*merged, *slots]
+            tats, merged = new, [*merged, *slots]
 
         alone = [[slot for _, slot in given_slots(rate, burst, batches)] for rate, burst in limits]
         assert merged == [max(slots) for slots in zip(*alone, strict=True)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from redrive.activities import request as requests
@@ -23,6 +24,13 @@ from redrive.store.attempts import Finish
 from redrive.store.database import Database
 from redrive.store.tables import Attempt
 from redrive.store.tasks import Delivery, DeliveryKey
+
+CANCELLED: Final = Finish(
+    AttemptStatus.CANCELLED,
+    error_type="redrive.Cancelled",
+    error_message="the task was cancelled while the attempt was in flight",
+)
+"""How an attempt ends whose task a person cancelled."""
 
 
 class DeliveredAgain(RedriveError):
@@ -139,13 +147,8 @@ class Ledger:
         Returns:
             Whether it was open.
         """
-        finish = Finish(
-            AttemptStatus.CANCELLED,
-            error_type="redrive.Cancelled",
-            error_message="the task was cancelled while the attempt was in flight",
-        )
         async with self._database.session() as session:
-            return await attempts.finish_attempt(session, command, delivery, finish)
+            return await attempts.finish_attempt(session, command, delivery, CANCELLED)
 
     async def redirect(self, command: DispatchCommand, node_id: str, url: str) -> None:
         """Note that an open attempt goes to another node.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -73,15 +73,13 @@ class Answer:
     body: bytes
 
 
-def node_request(command: DispatchCommand, delivery: Delivery, url: str, deadline: datetime, now: datetime) -> Request:
-    """Make the request by which a node is given an attempt.
+def execute_document(command: DispatchCommand, delivery: Delivery, deadline: datetime) -> str:
+    """Write an `ExecuteRequest`: what whoever runs an attempt is given, as JSON text.
 
     Args:
         command: Which attempt.
-        delivery: What the node is given.
-        url: Address of the node.
+        delivery: What is given.
         deadline: When the attempt must have ended.
-        now: The clock, for the signature.
     """
     last_error = None
     if delivery.error_type is not None:
@@ -99,7 +97,20 @@ def node_request(command: DispatchCommand, delivery: Delivery, url: str, deadlin
         }
     )
     # The arguments go through as the text that was reported: decoding and encoding them again could only change them.
-    body = f'{head[:-1]}, "args": {delivery.args}, "kwargs": {delivery.kwargs}}}'.encode()
+    return f'{head[:-1]}, "args": {delivery.args}, "kwargs": {delivery.kwargs}}}'
+
+
+def node_request(command: DispatchCommand, delivery: Delivery, url: str, deadline: datetime, now: datetime) -> Request:
+    """Make the request by which a node is given an attempt.
+
+    Args:
+        command: Which attempt.
+        delivery: What the node is given.
+        url: Address of the node.
+        deadline: When the attempt must have ended.
+        now: The clock, for the signature.
+    """
+    body = execute_document(command, delivery, deadline).encode()
     headers = _headers(command, delivery, deadline, now, body)
     return Request("POST", url.rstrip("/") + EXECUTE_PATH, headers, body)
 
@@ -147,18 +158,39 @@ def read_node_answer(answer: Answer, now: datetime) -> Finish:
     if not 200 <= answer.status < 300:
         return _refused(answer, now)
     try:
-        document = json.loads(answer.body)
-        if not isinstance(document, dict):
-            raise InvalidDocument("", f"expected an object, got {type(document).__name__}")
-        # A newer SDK may say more than this version understands.
-        known = {key: value for key, value in cast("dict[str, Any]", document).items() if key in _ANSWER_FIELDS}
-        said = decode(ExecuteAnswer, known, "answer")
+        said = parse_answer(json.loads(answer.body))
     except (ValueError, RecursionError) as problem:
         message = f"the node answered {answer.status}, but its body is not an answer: {problem}"
         return _failed(AttemptStatus.FAILED, "redrive.InvalidAnswer", message, answer)
+    finish = read_execute_answer(said)
+    if finish.status is AttemptStatus.SUCCEEDED:
+        return replace(finish, http_status=answer.status)
+    return replace(finish, stop=True) if said.status == "failed" and _says_stop(answer) else finish
+
+
+def parse_answer(document: object) -> ExecuteAnswer:
+    """Read what the SDK says of an attempt; a newer one may say more than this version understands.
+
+    Args:
+        document: An `ExecuteAnswer` as JSON.
+
+    Raises:
+        InvalidDocument: It is none.
+    """
+    if not isinstance(document, dict):
+        raise InvalidDocument("", f"expected an object, got {type(document).__name__}")
+    known = {key: value for key, value in cast("dict[str, Any]", document).items() if key in _ANSWER_FIELDS}
+    return decode(ExecuteAnswer, known, "answer")
+
+
+def read_execute_answer(said: ExecuteAnswer) -> Finish:
+    """Tell how an attempt ended by what the SDK says.
+
+    Args:
+        said: Its answer.
+    """
     if said.status == "succeeded":
-        result = _clip(json.dumps(said.result))
-        return Finish(AttemptStatus.SUCCEEDED, http_status=answer.status, response=result, logs=_logs(said))
+        return Finish(AttemptStatus.SUCCEEDED, response=_clip(json.dumps(said.result)), logs=_logs(said))
     if said.status == "snooze":
         # Neither success nor failure: the ledger has it as an attempt that was called off.
         return Finish(
@@ -177,9 +209,20 @@ def read_node_answer(answer: Answer, now: datetime) -> Finish:
         error_stack=None if error.stack is None else _clean(error.stack)[-_STACK_CHARACTERS:],
         fingerprint=fingerprint(error.type, error.message, error.stack),
         retry_after_seconds=said.retry_after_seconds,
-        stop=said.status == "stop" or _says_stop(answer),
+        stop=said.status == "stop",
         logs=_logs(said),
     )
+
+
+def timed_out(timeout_seconds: float, said: ExecuteAnswer | None = None) -> Finish:
+    """Describe an attempt that was not over in time.
+
+    Args:
+        timeout_seconds: The longest that it was allowed, in seconds.
+        said: What the SDK says of it, for its log.
+    """
+    finish = failed_without_answer(AttemptStatus.TIMED_OUT, "redrive.Timeout", f"not over within {timeout_seconds:g} s")
+    return finish if said is None else replace(finish, logs=_logs(said))
 
 
 def read_webhook_answer(answer: Answer, now: datetime) -> Finish:

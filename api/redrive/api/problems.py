@@ -193,6 +193,11 @@ WORKFLOW_GONE: Final = Kind(
 BUSY: Final = Kind(
     "busy", 409, "The task is just being started", "Its workflow is being started at this moment. Repeat the operation."
 )
+SUPERSEDED: Final = Kind(
+    "superseded", 409, "The attempt has been delivered again",
+    "A worker that is silent for ten seconds has lost its attempt: another one runs it under the same number, and only "
+    "the newest delivery may say how it ended. Drop the result.",
+)  # fmt: skip
 DATABASE_UNAVAILABLE: Final = Kind(
     "database-unavailable", 503, "The database does not answer",
     "Nothing was acknowledged. Repeat the request after the seconds in `Retry-After`, with the same idempotency key.",

@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from redrive.core.messages import DispatchCommand
 from redrive.core.states import AttemptStatus
 from redrive.store.tables import Attempt
+from redrive.store.tasks import DeliveryKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,31 @@ async def finish_attempt(session: AsyncSession, command: DispatchCommand, delive
         "logs": json.dumps(finish.logs),
     }
     return (await session.execute(_FINISH, values)).first() is not None
+
+
+async def find_delivery(session: AsyncSession, command: DispatchCommand) -> DeliveryKey | None:
+    """Find the newest delivery of an attempt; None when the attempt is not known in the command's group."""
+    statement = text(
+        """
+        SELECT attempts.deliveries AS number, tasks."group", tasks.scene, tasks.policy_override,
+            scenes.policy_version AS scene_version
+        FROM attempts
+        JOIN tasks ON tasks.id = attempts.task_id
+        JOIN scenes ON scenes.namespace = tasks.namespace AND scenes."group" = tasks."group"
+            AND scenes.name = tasks.scene
+        WHERE attempts.task_id = :task_id AND attempts.generation = :generation AND attempts.number = :number
+            AND tasks.namespace = :namespace AND tasks."group" = :group
+        """
+    )
+    values = {
+        "task_id": UUID(command.task_id),
+        "generation": command.generation,
+        "number": command.number,
+        "namespace": command.namespace,
+        "group": command.group,
+    }
+    row = (await session.execute(statement, values)).mappings().one_or_none()
+    return None if row is None else DeliveryKey(**row)
 
 
 async def find_attempt(session: AsyncSession, task_id: UUID, generation: int, number: int) -> Attempt | None:

@@ -687,6 +687,46 @@ async def claim_parked(session: AsyncSession, limit: int, lease_seconds: float) 
     return [WorkflowKey(**row) for row in (await session.execute(statement, values)).mappings()]
 
 
+async def claim_parked_of_queue(
+    session: AsyncSession, namespace: str, group: str, task_queue: str, polling_seconds: float, limit: int
+) -> list[WorkflowKey]:
+    """Take up to `limit` tasks that were parked before a worker of their group came to their task queue.
+
+    Args:
+        session: Any session.
+        namespace: Namespace of the tasks.
+        group: Their group.
+        task_queue: The group's own Temporal task queue.
+        polling_seconds: How long the worker has been there, in seconds. What was parked since then it has not taken,
+            and is not asked again at once: the parked task itself looks again.
+        limit: The most tasks.
+    """
+    statement = text(
+        """
+        WITH picked AS MATERIALIZED (
+            SELECT id FROM tasks
+            WHERE status = 'parked' AND namespace = :namespace AND "group" = :group
+                AND target ->> 'kind' = 'worker' AND target ->> 'task_queue' = :task_queue
+                AND (claimed_until IS NULL OR claimed_until < now())
+                AND updated_at < now() - make_interval(secs => :polling) + interval '1 second'
+            ORDER BY priority, id LIMIT :limit FOR UPDATE SKIP LOCKED
+        )
+        UPDATE tasks SET claimed_until = now() + make_interval(secs => :seconds)
+        FROM picked WHERE tasks.id = picked.id
+        RETURNING tasks.namespace, tasks.id, tasks.generation, tasks.status
+        """
+    )
+    values = {
+        "namespace": namespace,
+        "group": group,
+        "task_queue": task_queue,
+        "polling": polling_seconds,
+        "limit": limit,
+        "seconds": CLAIM_SECONDS,
+    }
+    return [WorkflowKey(**row) for row in (await session.execute(statement, values)).mappings()]
+
+
 async def list_overdue(session: AsyncSession, grace_seconds: float, limit: int) -> list[WorkflowKey]:
     """List started tasks that should have moved by now: the first suspects of the reconciler.
 

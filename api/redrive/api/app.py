@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from redrive.api.body import Edge
 from redrive.api.documentation import DESCRIPTION, Application, operation_id
 from redrive.api.failures import refusal_of
-from redrive.api.routers import attempts, groups, health, keys, namespaces, nodes, pages, scenes, stats, tasks
+from redrive.api.routers import attempts, groups, health, keys, namespaces, nodes, pages, policies, scenes, stats, tasks
 from redrive.api.services import Services, make_services
 from redrive.api.starter import Starter
 from redrive.api.waker import Waker
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.services = services
     app.add_middleware(Edge)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    for module in (tasks, attempts, groups, scenes, namespaces, nodes, keys, stats, health, pages):
+    for module in (tasks, attempts, groups, scenes, policies, namespaces, nodes, keys, stats, health, pages):
         app.include_router(module.router)
     return app
 

@@ -144,6 +144,14 @@ SCENE_NOT_FOUND: Final = Kind(
     "scene-not-found", 404, "The scene does not exist",
     "Make it with `POST /v1/groups/{group}/scenes`, or let the first report make it (`auto_create`).",
 )  # fmt: skip
+POLICY_VERSION_NOT_FOUND: Final = Kind(
+    "policy-version-not-found", 404, "The scene's policy has no such version",
+    "`GET /v1/groups/{group}/scenes/{scene}/policies` lists the versions.",
+)  # fmt: skip
+IN_USE: Final = Kind(
+    "in-use", 409, "Tasks that are not finished still need it",
+    "Wait until they have ended, or cancel them; `GET /v1/tasks` with the group and the scene lists them.",
+)  # fmt: skip
 TASK_NOT_FOUND: Final = Kind(
     "task-not-found", 404, "The task does not exist",
     "Ids belong to one namespace; a key that is bound to a group sees the tasks of that group only.",

@@ -6,13 +6,16 @@ surprising time, the question is not what the merged document says but who said 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from redrive.core.policy import Policy, merge, parse, render
 
 Origin: TypeAlias = Literal["default", "namespace", "group", "scene", "task"]
+
+LAYERS: Final[tuple[Origin, ...]] = ("namespace", "group", "scene", "task")
+"""What may give parts of a policy, the outermost first."""
 
 DEFAULTS: Final[Mapping[str, Any]] = render(Policy())
 """The policy of a scene for which nobody has set anything."""
@@ -81,14 +84,14 @@ def effective(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return render(parse(merged))
 
 
-def explain(layers: Sequence[tuple[Origin, Mapping[str, Any]]]) -> tuple[Setting, ...]:
+def explain(*layers: Mapping[str, Any]) -> tuple[Setting, ...]:
     """Tell each value of the effective policy, and which layer gave it.
 
     A value that a layer left out of something that it replaced is a default: `{"backoff": {"kind": "cron"}}` replaces
     the whole backoff, and `timezone` is then that of a cron backoff without one.
 
     Args:
-        layers: Names and parts of the layers, the outermost first.
+        layers: The parts that namespace, group, scene and task give; inner ones may be left out.
 
     Returns:
         The values in the order of the document.
@@ -97,10 +100,10 @@ def explain(layers: Sequence[tuple[Origin, Mapping[str, Any]]]) -> tuple[Setting
         InvalidDocument: The merged document is not a policy.
     """
     marked = _mark(DEFAULTS, "default")
-    for origin, layer in layers:
+    for origin, layer in zip(LAYERS, layers, strict=False):
         marked = merge(marked, _mark(layer, origin))
     given = dict(_leaves(marked))
-    document = effective(layer for _, layer in layers)
+    document = effective(layers)
     settings: list[Setting] = []
     for path, value in _leaves(document):
         found = given.get(path)

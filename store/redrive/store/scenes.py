@@ -221,6 +221,19 @@ async def list_policies(session: AsyncSession, namespace: str, group: str, scene
     return list((await session.scalars(statement)).all())
 
 
+async def find_policy(
+    session: AsyncSession, namespace: str, group: str, scene: str, version: int
+) -> ScenePolicy | None:
+    """Find one version of a scene's policy."""
+    where = (
+        col(ScenePolicy.namespace) == namespace,
+        col(ScenePolicy.group) == group,
+        col(ScenePolicy.scene) == scene,
+        col(ScenePolicy.version) == version,
+    )
+    return (await session.scalars(select(ScenePolicy).where(*where))).one_or_none()
+
+
 _CONFIGURATION = """
     SELECT scenes."group", scenes.name, scenes.policy_version AS version, namespaces.policy AS of_namespace,
         groups.policy AS of_group, scene_policies.policy AS of_scene, groups.enabled AS group_enabled,
@@ -260,7 +273,7 @@ def _configuration(row: Row[Any]) -> SceneConfiguration:
 async def count_scenes(session: AsyncSession, namespace: str) -> dict[str, int]:
     """Count the scenes of each group of a namespace."""
     statement = select(Scene.group, func.count()).where(col(Scene.namespace) == namespace).group_by(col(Scene.group))
-    return dict((await session.execute(statement)).tuples().all())
+    return dict((await session.execute(statement)).all())
 
 
 async def _add_version(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.core.strategies import policies
 
 from redrive.core.errors import InvalidDocument
-from redrive.core.layers import DEFAULTS, compare, effective, explain
+from redrive.core.layers import DEFAULTS, LAYERS, compare, effective, explain
 from redrive.core.policy import Policy, render
 
 documents = st.recursive(
@@ -19,12 +19,12 @@ documents = st.recursive(
 objects = st.dictionaries(st.text("abc", min_size=1, max_size=2), documents, max_size=4)
 
 
-def origins(*layers: tuple[Any, dict[str, Any]]) -> dict[str, str]:
-    return {setting.path: setting.origin for setting in explain(layers)}
+def origins(**layers: dict[str, Any]) -> dict[str, str]:
+    return {setting.path: setting.origin for setting in explain(*(layers.get(name, {}) for name in LAYERS))}
 
 
 def test_without_layers_everything_is_a_default() -> None:
-    settings = explain([])
+    settings = explain()
 
     assert {setting.origin for setting in settings} == {"default"}
     assert {setting.path: setting.value for setting in settings}["backoff.initial_seconds"] == 5
@@ -32,10 +32,10 @@ def test_without_layers_everything_is_a_default() -> None:
 
 def test_the_innermost_layer_that_gives_a_value_is_its_origin() -> None:
     found = origins(
-        ("namespace", {"max_attempts": 20, "attempt_timeout_seconds": 10}),
-        ("group", {"backoff": {"initial_seconds": 1}}),
-        ("scene", {"max_attempts": 3, "backoff": {"max_seconds": 60}}),
-        ("task", {"retry_after": {"honour": False}}),
+        namespace={"max_attempts": 20, "attempt_timeout_seconds": 10},
+        group={"backoff": {"initial_seconds": 1}},
+        scene={"max_attempts": 3, "backoff": {"max_seconds": 60}},
+        task={"retry_after": {"honour": False}},
     )
 
     assert found["max_attempts"] == "scene"
@@ -49,8 +49,8 @@ def test_the_innermost_layer_that_gives_a_value_is_its_origin() -> None:
 
 def test_a_backoff_of_another_kind_forgets_what_was_set_for_the_old_one() -> None:
     found = origins(
-        ("namespace", {"backoff": {"max_seconds": 60}}),
-        ("scene", {"backoff": {"kind": "linear", "initial_seconds": 2}}),
+        namespace={"backoff": {"max_seconds": 60}},
+        scene={"backoff": {"kind": "linear", "initial_seconds": 2}},
     )
 
     assert found["backoff.kind"] == "scene"
@@ -60,23 +60,21 @@ def test_a_backoff_of_another_kind_forgets_what_was_set_for_the_old_one() -> Non
 
 def test_a_backoff_that_repeats_its_kind_keeps_the_values_below() -> None:
     found = origins(
-        ("group", {"backoff": {"max_seconds": 60}}),
-        ("scene", {"backoff": {"kind": "exponential", "initial_seconds": 2}}),
+        group={"backoff": {"max_seconds": 60}},
+        scene={"backoff": {"kind": "exponential", "initial_seconds": 2}},
     )
 
     assert found["backoff.max_seconds"] == "group"
 
 
 def test_a_value_that_repeats_the_default_has_the_layer_as_its_origin() -> None:
-    assert origins(("scene", {"max_attempts": 12}))["max_attempts"] == "scene"
+    assert origins(scene={"max_attempts": 12})["max_attempts"] == "scene"
 
 
 def test_rules_are_one_value() -> None:
     rules = [{"error": "ValueError", "action": "dead"}]
 
-    (setting,) = (
-        setting for setting in explain([("group", {"classification": rules})]) if setting.path == "classification"
-    )
+    (setting,) = (setting for setting in explain({}, {"classification": rules}) if setting.path == "classification")
 
     assert setting.origin == "group"
     assert setting.value == [{"error": "ValueError", "action": "dead", "http_status": None}]
@@ -84,14 +82,14 @@ def test_rules_are_one_value() -> None:
 
 def test_layers_that_are_no_policy_together_are_refused() -> None:
     with pytest.raises(InvalidDocument, match="max_seconds"):
-        explain([("group", {"backoff": {"max_seconds": 10}}), ("scene", {"backoff": {"initial_seconds": 60}})])
+        explain({}, {"backoff": {"max_seconds": 10}}, {"backoff": {"initial_seconds": 60}})
 
 
 @given(policies)
 def test_settings_are_exactly_the_effective_policy(policy: Policy) -> None:
     layer = render(policy)
 
-    settings = explain([("namespace", {"max_attempts": 1}), ("scene", layer)])
+    settings = explain({"max_attempts": 1}, {}, layer)
 
     assert {setting.path: setting.value for setting in settings} == {
         difference.path: difference.after for difference in compare({}, effective([layer]))

@@ -19,6 +19,7 @@ from redrive.api.schemas.scenes import (
     SceneResource,
 )
 from redrive.api.visibility import find_visible_group, find_visible_scene, no_such_scene
+from redrive.core.layers import explain
 from redrive.store import scenes
 from redrive.store.tables import Scene
 
@@ -105,12 +106,13 @@ async def list_policies(
 async def get_effective_policy(
     group: GroupName, scene: SceneName, access: AccessDep, session: SessionDep
 ) -> EffectivePolicy:
-    """Show the policy of new tasks: the defaults with the parts of namespace, group and scene laid over them."""
+    """Show the policy of new tasks, `defaults ← namespace ← group ← scene`, and which layer gave each value."""
     await find_visible_group(session, access, group)
     known = await scenes.load_configuration(session, access.namespace, group, scene)
     if known is None:
         raise no_such_scene(group, scene)
-    return EffectivePolicy(version=known.version, policy=known.effective())
+    settings = explain(*known.layers)
+    return EffectivePolicy(version=known.version, policy=known.effective(), settings=list(settings))
 
 
 def _resource(row: Scene) -> SceneResource:

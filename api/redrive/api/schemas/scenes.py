@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from redrive.api.schemas.base import Input, Name, Note, Output, PolicyDocument, PolicyParts
+from redrive.core.layers import Setting
 
 
 class SceneResource(Output):
@@ -59,3 +60,4 @@ class EffectivePolicy(Output):
 
     version: int
     policy: PolicyDocument
+    settings: list[Setting] = Field(description="Each value, and which layer gave it.")

@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Iterable
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from redrive.api.body import Edge
 from redrive.api.documentation import DESCRIPTION, Application, operation_id
-from redrive.api.failures import refusal_of
+from redrive.api.failures import method_not_allowed, refusal_of
+from redrive.api.problems import METHOD_NOT_ALLOWED
 from redrive.api.routers import attempts, groups, health, keys, namespaces, nodes, pages, policies, scenes, stats, tasks
 from redrive.api.services import Services, make_services
 from redrive.api.starter import Starter
@@ -53,9 +55,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     app.add_middleware(Edge)
-    app.add_exception_handler(HTTPException, _answer_http_error)
-    for module in (tasks, attempts, groups, scenes, policies, namespaces, nodes, keys, stats, health, pages):
-        app.include_router(module.router)
+    routers = [
+        module.router
+        for module in (tasks, attempts, groups, scenes, policies, namespaces, nodes, keys, stats, health, pages)
+    ]
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(HTTPException, _HttpErrors(routers))
     return app
 
 
@@ -92,5 +98,19 @@ async def _keep_running(name: str, work: Awaitable[None]) -> None:
         _LOG.exception("the %s has failed; restart this process", name)
 
 
-async def _answer_http_error(_request: Request, error: Exception) -> Response:
-    return refusal_of(error).response()
+class _HttpErrors:
+    """Answers what Starlette refuses: unknown paths, and methods that a path has not."""
+
+    def __init__(self, routers: Iterable[APIRouter]) -> None:
+        self._routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+    async def __call__(self, request: Request, error: Exception) -> Response:
+        """Answer with a problem."""
+        refusal = refusal_of(error)
+        if refusal.kind is METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first route alone.
+            path = request.scope["path"]
+            methods = {method for route in self._routes if route.path_regex.match(path) for method in route.methods}
+            if methods:
+                refusal = method_not_allowed(methods)
+        return refusal.response()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
@@ -66,6 +67,18 @@ def database_unavailable(error: Exception) -> Refusal:
     return Refusal(DATABASE_UNAVAILABLE, detail, headers=_RETRY_AFTER)
 
 
+def method_not_allowed(methods: Iterable[str]) -> Refusal:
+    """Make the refusal of a method that a path has not.
+
+    Args:
+        methods: Those that it has.
+    """
+    allowed = ", ".join(sorted(methods))
+    return Refusal(
+        METHOD_NOT_ALLOWED, f"expected {allowed} at this path, got another method", headers={"Allow": allowed}
+    )
+
+
 def _of_http(error: HTTPException) -> Refusal:
     if isinstance(error.__cause__, Refusal):
         return error.__cause__
@@ -73,8 +86,7 @@ def _of_http(error: HTTPException) -> Refusal:
     if error.status_code == NOT_FOUND.status:
         return Refusal(NOT_FOUND, "there is nothing at this path; `/docs` lists what there is", headers=headers)
     if error.status_code == METHOD_NOT_ALLOWED.status:
-        allowed = headers.get("Allow") or headers.get("allow") or "another one"
-        return Refusal(METHOD_NOT_ALLOWED, f"expected {allowed} at this path, got another method", headers=headers)
+        return method_not_allowed([method.strip() for method in headers.get("Allow", "").split(",")])
     kind = Kind("about:blank", error.status_code, str(error.detail), "")
     return Refusal(kind, str(error.detail), headers=headers)
 

@@ -27,7 +27,7 @@ def parse(body: bytes) -> Any:
         Refusal: It is not JSON, or not JSON that can be kept.
     """
     try:
-        document: Any = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+        document: Any = json.loads(body.decode(), parse_constant=_refuse_constant, parse_float=_finite)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise Refusal(MALFORMED_JSON, f"expected JSON, got something else at {place}: {error.msg}") from None

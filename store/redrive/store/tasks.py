@@ -290,7 +290,7 @@ async def count_by_status(session: AsyncSession, namespace: str, group: str | No
     statement = select(Task.status, func.count()).where(col(Task.namespace) == namespace).group_by(col(Task.status))
     if group is not None:
         statement = statement.where(col(Task.group) == group)
-    return dict((await session.execute(statement)).tuples().all())
+    return {row[0]: row[1] for row in await session.execute(statement)}
 
 
 # --- The starter ------------------------------------------------------------------------------------------------------

@@ -191,9 +191,9 @@ async def test_a_page_of_another_server_is_forgotten(
     """The token of a page means nothing to a Temporal that has lost its data."""
     await delayed(alone, target)
     walker = reconciler(alone)
-    walker._next_page = b"from another life"
+    walker._next_page = b"from another life"  # pyright: ignore[reportPrivateUsage]
     running = asyncio.create_task(walker.run(0.05))
-    await eventually(lambda: walker._next_page is None)
+    await eventually(lambda: walker._next_page is None)  # pyright: ignore[reportPrivateUsage]
 
     async def went_on() -> bool:
         async with alone.database.session() as session:

@@ -16,7 +16,21 @@ from redrive.api.body import Edge
 from redrive.api.documentation import DESCRIPTION, Application, operation_id
 from redrive.api.failures import method_not_allowed, refusal_of
 from redrive.api.problems import METHOD_NOT_ALLOWED
-from redrive.api.routers import attempts, groups, health, keys, namespaces, nodes, pages, policies, scenes, stats, tasks
+from redrive.api.routers import (
+    attempts,
+    groups,
+    health,
+    keys,
+    namespaces,
+    nodes,
+    pages,
+    policies,
+    portable,
+    removal,
+    scenes,
+    stats,
+    tasks,
+)
 from redrive.api.services import Services, make_services
 from redrive.api.starter import Starter
 from redrive.api.waker import Waker
@@ -57,7 +71,21 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Edge)
     routers = [
         module.router
-        for module in (tasks, attempts, groups, scenes, policies, namespaces, nodes, keys, stats, health, pages)
+        for module in (
+            tasks,
+            attempts,
+            groups,
+            scenes,
+            policies,
+            portable,
+            removal,
+            namespaces,
+            nodes,
+            keys,
+            stats,
+            health,
+            pages,
+        )
     ]
     for router in routers:
         app.include_router(router)

@@ -18,7 +18,8 @@ from redrive.core.wire import MAX_TASK_BYTES
 
 MAX_BODY_BYTES: Final = MAX_TASK_BYTES
 MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
-_LIMITS: Final[Mapping[str, int]] = {"/v1/tasks/batch": MAX_BATCH_BYTES}
+MAX_CONFIG_BYTES: Final = 16 * 1024 * 1024
+_LIMITS: Final[Mapping[str, int]] = {"/v1/tasks/batch": MAX_BATCH_BYTES, "/v1/config": MAX_CONFIG_BYTES}
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 

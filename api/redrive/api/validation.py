@@ -141,7 +141,9 @@ def _join(path: Sequence[int | str]) -> str:
 def _names(model: Any, path: Sequence[int | str]) -> list[str]:
     """Tell the field names of the model at a place in the body's model."""
     for part in path:
-        if isinstance(part, str):
+        if get_origin(model) is dict:
+            model = get_args(model)[1]
+        elif isinstance(part, str):
             field = model.model_fields.get(part) if _is_model(model) else None
             model = None if field is None else field.annotation
         if get_origin(model) in (Union, types.UnionType, list):

@@ -119,7 +119,8 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Differ
         after: Another one.
 
     Returns:
-        The differences by path; none when the documents say the same. A list is one value.
+        The differences by path; none when the documents say the same. A list is one value, and an empty object says
+        nothing.
     """
     old, new = dict(_leaves(before)), dict(_leaves(after))
     differences: list[Difference] = []
@@ -143,7 +144,7 @@ def _mark(document: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
 def _leaves(document: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
     for name, value in document.items():
         place = f"{path}.{name}" if path else name
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             yield from _leaves(cast("Mapping[str, Any]", value), place)
         else:
             yield place, value

@@ -62,6 +62,11 @@ async def find_namespace(session: AsyncSession, name: str) -> Namespace | None:
     return (await session.scalars(select(Namespace).where(col(Namespace.name) == name))).one_or_none()
 
 
+async def lock_namespace(session: AsyncSession, name: str) -> None:
+    """Let no other import of the namespace's configuration run until the transaction ends."""
+    await session.execute(select(Namespace.name).where(col(Namespace.name) == name).with_for_update())
+
+
 async def list_namespaces(session: AsyncSession) -> list[Namespace]:
     """List all namespaces by name."""
     return list((await session.scalars(select(Namespace).order_by(col(Namespace.name)))).all())
@@ -125,13 +130,14 @@ async def create_scene(
     policy: Mapping[str, Any] | None = None,
     description: str = "",
     author: str | None = None,
+    note: str = "",
 ) -> bool:
     """Create a scene with version 1 of its policy unless it exists; tell whether it was created."""
     values = {"namespace": namespace, "group": group, "name": name, "description": description}
     statement = upsert(Scene).values(**values).on_conflict_do_nothing()
     created = (await session.scalars(statement.returning(col(Scene.name)))).first() is not None
     if created:
-        await _add_version(session, namespace, group, name, 1, policy or {}, author, "")
+        await _add_version(session, namespace, group, name, 1, policy or {}, author, note)
     return created
 
 

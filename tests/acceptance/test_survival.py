@@ -28,11 +28,11 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 from temporalio.client import Client
+from tests.eventually import eventually
 
 from redrive.core.messages import RETRY_TASK
 from redrive.store.database import Database
 from redrive.workflows.reconciler import Found, Reconciler
-from tests.eventually import eventually
 
 PARTS = ["worker-1", "api", "temporal", "postgres"]
 EVERYTHING = "everything"

@@ -62,16 +62,18 @@ class Engine:
 
     Args:
         settings: Where it is.
+        client: A client to use; one that fits the settings is made when not given.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client: Client | None = None) -> None:
         self._settings = settings
-        self._client: Client | None = None
+        self._client = client
         self._prepared = False
 
     async def start(self) -> None:
         """Make the client. No connection is opened yet."""
-        self._client = await connect(self._settings, lazy=True)
+        if self._client is None:
+            self._client = await connect(self._settings, lazy=True)
 
     async def close(self) -> None:
         """Let go of the client; its connection closes with it."""

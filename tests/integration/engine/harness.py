@@ -41,7 +41,7 @@ QUICK: Mapping[str, Any] = {
 class Platform:
     """One installation of Redrive."""
 
-    def __init__(self, database: Database, client: Client, address: str) -> None:
+    def __init__(self, database: Database, client: Client, address: str, *, share_client: bool = False) -> None:
         self.database = database
         self.client = client
         self.settings = Settings(
@@ -52,7 +52,7 @@ class Platform:
             shutdown_seconds=0.1,
             reconcile_seconds=3600,
         )
-        self.engine = Engine(self.settings)
+        self.engine = Engine(self.settings, client if share_client else None)
         self.starter = Starter(database, self.engine, self.settings)
         self.waker = Waker(database, self.engine)
         self.policy: dict[str, Any] = {}

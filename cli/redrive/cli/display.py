@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,7 @@ _STYLES = {
 # Wide enough that a pipe gets whole lines.
 _PIPE_WIDTH = 240
 _DASH = "–"
+_ID_WIDTH = 36  # an id that is cut cannot be copied
 
 
 def console() -> Console:
@@ -59,9 +60,8 @@ def error_line(error: Mapping[str, Any] | None) -> str:
 
 def task_table(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     """Return tasks as a table, one line each."""
-    table = _table("id", "status", "group", "scene", "attempts", "next attempt", "created", "last error")
-    table.columns[-1].no_wrap = True
-    table.columns[-1].overflow = "ellipsis"
+    columns = ("id", "status", "group", "scene", "attempts", "next attempt", "created")
+    table = _table(*columns, "last error", whole=columns)
     for task in tasks:
         table.add_row(
             Text(str(task.get("id", ""))),
@@ -71,7 +71,7 @@ def task_table(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Table:
             Text(_attempts(task)),
             Text(when(task.get("next_attempt_at"), now)),
             Text(when(task.get("created_at"), now)),
-            Text(error_line(task.get("last_error"))),
+            Text(error_line(task.get("last_error")), no_wrap=True, overflow="ellipsis"),
         )
     return table
 
@@ -101,7 +101,8 @@ def task_details(task: Mapping[str, Any], now: datetime) -> Table:
 
 def attempt_table(attempts: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     """Return attempts as a table, one line each."""
-    table = _table("generation", "attempt", "status", "trigger", "started", "took", "sent to", "error", "why")
+    columns = ("generation", "attempt", "status", "trigger", "started", "took", "sent to")
+    table = _table(*columns, "error", "why", whole=columns)
     for attempt in attempts:
         table.add_row(
             Text(str(attempt.get("generation", ""))),
@@ -125,10 +126,11 @@ def key_table(keys: Iterable[Sequence[str]]) -> Table:
     return table
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, whole: Collection[str] = ("id",)) -> Table:
+    """Make a table; columns that are not `whole` give up their width first."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        table.add_column(name, no_wrap=name == "id", overflow="fold")
+        table.add_column(name, no_wrap=name in whole, overflow="fold", min_width=_ID_WIDTH if name == "id" else None)
     return table
 
 

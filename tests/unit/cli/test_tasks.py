@@ -49,6 +49,15 @@ def test_list_shows_a_line_for_each_task(api: FakeApi, run: Run) -> None:
     assert "dead (exhausted)" in second
 
 
+def test_list_cuts_a_long_error_and_nothing_else(api: FakeApi, run: Run) -> None:
+    api.answer("GET /v1/tasks", {"items": [task(last_error={"type": "HTTPStatusError", "message": "no answer " * 50})]})
+
+    [line] = run("tasks", "list").stdout.splitlines()[1:]
+
+    assert all(part in line for part in (TASK, "waiting", "orders", "charge-card", "2/12", "in 5 min"))
+    assert line.endswith("…")
+
+
 def test_list_passes_filters_key_and_namespace_on(api: FakeApi, run: Run) -> None:
     api.answer("GET /v1/tasks", {"items": [], "next_cursor": None})
 

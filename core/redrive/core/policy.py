@@ -12,13 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
 
 from redrive.core import checks
+from redrive.core.breaker import BreakerRule
+from redrive.core.budget import BudgetRule
 from redrive.core.checks import expect, expect_seconds
+from redrive.core.conditions import Body, check_pattern
 from redrive.core.documents import decode, encode
 from redrive.core.errors import InvalidPolicy
+from redrive.core.quiet import QuietWindow
+from redrive.core.ramp import RampRule
 
 MAX_SECONDS: Final = checks.MAX_SECONDS
 
 MAX_ATTEMPTS: Final = 1_000_000
+MAX_PATTERNS: Final = 20
+MAX_QUIET_WINDOWS: Final = 20
 
 DELAY_LEVEL_TABLES: Final[Mapping[str, tuple[float, ...]]] = {
     # easy-retry 1.5.0 and SnailJob 2.0.2, `WaitStrategies`: 26 levels each, in seconds.
@@ -236,7 +243,7 @@ Backoff: TypeAlias = (
     FixedBackoff | LinearBackoff | ExponentialBackoff | DelayLevelsBackoff | RandomBackoff | CronBackoff
 )
 
-Action: TypeAlias = Literal["retry", "dead", "succeed"]
+Action: TypeAlias = Literal["retry", "dead", "succeed", "park", "snooze"]
 HttpStatus: TypeAlias = int | str
 
 _STATUS_CLASS: Final = re.compile(r"[1-5]xx\Z")
@@ -249,21 +256,38 @@ class Rule:
     So a later rule refines an earlier one: `4xx → dead`, then `[408, 425, 429] → retry`.
 
     Attributes:
-        action: `retry`, `dead` (the task is rejected at once) or `succeed`.
-        error: Class name of the error, with or without its module, or `*` at the end for a prefix.
+        action: `retry`; `dead` (the task is rejected at once); `succeed`; `park` (its target is away: wait, and spend
+            no attempt); `snooze` (it is too early: come back in `seconds`, and spend no attempt).
+        error: Class name of the error or of one of its bases, with or without its module, or `*` at the end for a
+            prefix.
         http_status: A status, a class such as `4xx`, or a list of both.
+        message: A regular expression that matches anywhere in the message, bounded as `redrive.core.conditions` says.
+        body: A value in the JSON body of the answer.
+        seconds: How long to snooze, or when to look again after parking, in seconds.
     """
 
     __pydantic_config__: ClassVar = _FORBID
     action: Action
     error: str | None = None
     http_status: int | str | tuple[int | str, ...] | None = None
+    message: str | None = None
+    body: Body | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.error is None and self.http_status is None:
-            raise InvalidPolicy("", "expected a condition, `error` or `http_status`, beside `action`")
+        if self.error is None and self.http_status is None and not self.looks_inside:
+            conditions = "`error`, `http_status`, `message` or `body`"
+            raise InvalidPolicy("", f"expected a condition, {conditions}, beside `action`")
         if self.error is not None and not self.error:
             raise InvalidPolicy("error", "expected the name of an error class, got an empty string")
+        if self.message is not None:
+            check_pattern(self.message)
+        if self.action == "snooze" and self.seconds is None:
+            raise InvalidPolicy("seconds", "is missing: a rule that snoozes says for how long")
+        if self.seconds is not None:
+            if self.action not in ("snooze", "park"):
+                raise InvalidPolicy("seconds", f"has a meaning with 'snooze' and 'park' only, not with {self.action!r}")
+            expect_seconds("seconds", self.seconds, above_zero=True)
         if self.http_status == ():
             raise InvalidPolicy("http_status", "expected at least one status, got an empty list")
         for status in self.statuses:
@@ -277,6 +301,11 @@ class Rule:
             return ()
         return self.http_status if isinstance(self.http_status, tuple) else (self.http_status,)
 
+    @property
+    def looks_inside(self) -> bool:
+        """Whether it looks at what is private, so that it can be evaluated only where the answer is."""
+        return self.message is not None or self.body is not None
+
 
 @dataclass(frozen=True, slots=True)
 class RetryAfterRule:
@@ -285,14 +314,38 @@ class RetryAfterRule:
     Attributes:
         honour: Whether it may lengthen a delay. It never shortens one.
         max_seconds: The longest wait that a target may ask for, in seconds.
+        spends_attempt: Whether an attempt that was put off with 429 or 503 and a `Retry-After` is spent.
+        max_throttles: How many of them are not, in one generation; those that follow are spent in any case.
     """
 
     __pydantic_config__: ClassVar = _FORBID
     honour: bool = True
     max_seconds: float = 86_400
+    spends_attempt: bool = True
+    max_throttles: int = 50
 
     def __post_init__(self) -> None:
         expect_seconds("max_seconds", self.max_seconds)
+        fits = 0 <= self.max_throttles <= MAX_ATTEMPTS
+        expect(fits, "max_throttles", f"a whole number from 0 to {MAX_ATTEMPTS}", self.max_throttles)
+
+
+@dataclass(frozen=True, slots=True)
+class PoisonRule:
+    """When a task is given up because it fails in the same way each time.
+
+    Attributes:
+        same_fingerprint: How many failures in a row with the same fingerprint; at least 2.
+        action: `dead`: it is rejected. `park`: it waits for a person, until its time is over.
+    """
+
+    __pydantic_config__: ClassVar = _FORBID
+    same_fingerprint: int
+    action: Literal["dead", "park"] = "dead"
+
+    def __post_init__(self) -> None:
+        fits = 2 <= self.same_fingerprint <= MAX_ATTEMPTS
+        expect(fits, "same_fingerprint", f"a whole number from 2 to {MAX_ATTEMPTS}", self.same_fingerprint)
 
 
 Block: TypeAlias = Literal["discard", "overlay", "concurrent", "enqueue"]
@@ -303,6 +356,9 @@ Route: TypeAlias = Literal["round_robin", "random", "consistent_hash", "least_re
 class Policy:
     """How the tasks of a scene are retried.
 
+    `breaker`, `budget`, `slow_start` and `quiet_hours` are about the target that all tasks of a scene share. They are
+    taken from the scene's policy as it is now; what a task has of its own is not asked.
+
     Attributes:
         backoff: The delays between attempts.
         max_attempts: The most attempts of one generation.
@@ -312,6 +368,11 @@ class Policy:
         retry_after: What a target's `Retry-After` may do.
         block: What becomes of a second report of a key while one lives.
         route: How a node is chosen among the live ones.
+        poison: When a task is given up because it always fails in the same way; null for never.
+        breaker: When its target counts as down; null for the defaults of `BreakerRule`.
+        budget: How much failing its target is made to bear; null for the defaults of `BudgetRule`.
+        slow_start: How fast parked work returns; null for the defaults of `RampRule`.
+        quiet_hours: When no attempt runs.
     """
 
     __pydantic_config__: ClassVar = _FORBID
@@ -323,6 +384,11 @@ class Policy:
     retry_after: RetryAfterRule = field(default_factory=RetryAfterRule)
     block: Block = "discard"
     route: Route = "round_robin"
+    poison: PoisonRule | None = None
+    breaker: BreakerRule | None = None
+    budget: BudgetRule | None = None
+    slow_start: RampRule | None = None
+    quiet_hours: tuple[QuietWindow, ...] = ()
 
     def __post_init__(self) -> None:
         expect(
@@ -340,6 +406,10 @@ class Policy:
             "at most 86400 seconds (a day)",
             self.attempt_timeout_seconds,
         )
+        patterns = sum(rule.message is not None for rule in self.classification)
+        expect(patterns <= MAX_PATTERNS, "classification", f"at most {MAX_PATTERNS} rules with `message`", patterns)
+        windows = len(self.quiet_hours)
+        expect(windows <= MAX_QUIET_WINDOWS, "quiet_hours", f"at most {MAX_QUIET_WINDOWS} windows", windows)
 
 
 def parse(document: Mapping[str, Any], path: str = "policy") -> Policy:
@@ -367,8 +437,8 @@ def render(policy: Policy) -> dict[str, Any]:
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the parts that `override` gives over `base`.
 
-    `backoff` (while its kind stays the same) and `retry_after` are merged field by field; everything else, also the
-    list of classification rules, is replaced.
+    `backoff` (while its kind stays the same), `retry_after`, `poison`, `breaker`, `budget` and `slow_start` are merged
+    field by field; everything else, also the list of classification rules, is replaced.
 
     Args:
         base: A policy document.
@@ -378,7 +448,7 @@ def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any
         A new document. It is not checked; `parse` does that.
     """
     merged = {**base, **override}
-    for part in ("backoff", "retry_after"):
+    for part in ("backoff", "retry_after", "poison", "breaker", "budget", "slow_start"):
         old, new = base.get(part), override.get(part)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             old, new = cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", new)

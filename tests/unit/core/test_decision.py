@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -6,13 +7,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.core.strategies import backoffs, instants, outcomes, policies, positive_seconds, rules, seeds
 
-from redrive.core.decision import Clock, Die, Outcome, Retry, Succeed, classify, decide, plan
+from redrive.core.conditions import Body, Details
+from redrive.core.counters import Counters
+from redrive.core.decision import (
+    MAX_SNOOZES,
+    Clock,
+    Decision,
+    Die,
+    Outcome,
+    Retry,
+    Succeed,
+    Verdict,
+    classify,
+    count,
+    decide,
+    evidence,
+    looks_inside,
+    park_seconds,
+    plan,
+)
 from redrive.core.policy import (
     Backoff,
     ExponentialBackoff,
     FixedBackoff,
     LinearBackoff,
     NoJitter,
+    PoisonRule,
     Policy,
     RetryAfterRule,
     Rule,
@@ -192,24 +212,24 @@ class TestDefaultClassification:
         ],
     )
     def test_http_answers_follow_the_table_of_the_design(self, statuses: list[int], action: str) -> None:
-        assert {status: classify((), answered(status))[0] for status in statuses} == dict.fromkeys(statuses, action)
+        assert {status: classify((), answered(status)).action for status in statuses} == dict.fromkeys(statuses, action)
 
     @given(st.integers(400, 599))
     def test_every_error_status_is_either_dead_or_retried(self, status: int) -> None:
         later = status >= 500 or status in (408, 425, 429)
 
-        assert classify((), answered(status))[0] == ("retry" if later else "dead")
+        assert classify((), answered(status)).action == ("retry" if later else "dead")
 
     @pytest.mark.parametrize("status", [AttemptStatus.FAILED, AttemptStatus.TIMED_OUT, AttemptStatus.CANCELLED])
     def test_a_failure_without_an_http_answer_is_retried(self, status: AttemptStatus) -> None:
         """A time-out or a refused connection."""
-        assert classify((), Outcome(status, error_type="ConnectError")) == (
+        assert classify((), Outcome(status, error_type="ConnectError")) == Verdict(
             "retry",
             f"default for {status} ConnectError",
         )
 
     def test_a_node_that_failed_is_retried_though_it_answered_200(self) -> None:
-        assert classify((), Outcome(AttemptStatus.FAILED, "KeyError", 200))[0] == "retry"
+        assert classify((), Outcome(AttemptStatus.FAILED, "KeyError", 200)).action == "retry"
 
 
 class TestRules:
@@ -221,7 +241,7 @@ class TestRules:
             Rule(action="retry", http_status=(408, 425, 429)),
         )
 
-        assert [classify(rules, answered(status))[0] for status in (400, 429, 408, 404)] == [
+        assert [classify(rules, answered(status)).action for status in (400, 429, 408, 404)] == [
             "dead",
             "retry",
             "retry",
@@ -230,12 +250,12 @@ class TestRules:
 
     @given(st.lists(rules(), min_size=1, max_size=6), outcomes)
     def test_a_rule_decides_unless_a_later_one_matches(self, given_rules: list[Rule], outcome: Outcome) -> None:
-        alone = [rule for rule in given_rules if classify((rule,), outcome)[1].startswith("rule ")]
+        alone = [rule for rule in given_rules if classify((rule,), outcome).why.startswith("rule ")]
 
-        action, why = classify(tuple(given_rules), outcome)
+        verdict = classify(tuple(given_rules), outcome)
 
-        assert action == (alone[-1].action if alone else classify((), outcome)[0])
-        assert why.startswith("rule " if alone else "default ")
+        assert verdict.action == (alone[-1].action if alone else classify((), outcome).action)
+        assert verdict.why.startswith("rule " if alone else "default ")
 
     @pytest.mark.parametrize(
         ("pattern", "error_type", "matches"),
@@ -264,7 +284,7 @@ class TestRules:
     ) -> None:
         rule = Rule(action="dead", error=pattern)
 
-        action, _ = classify((rule,), Outcome(AttemptStatus.FAILED, error_type))
+        action = classify((rule,), Outcome(AttemptStatus.FAILED, error_type)).action
 
         assert action == ("dead" if matches else "retry")
 
@@ -286,7 +306,7 @@ class TestRules:
     ) -> None:
         rule = Rule(action="succeed", http_status=condition)
 
-        action, _ = classify((rule,), Outcome(AttemptStatus.FAILED, http_status=status))
+        action = classify((rule,), Outcome(AttemptStatus.FAILED, http_status=status)).action
 
         assert (action == "succeed") == matches
 
@@ -294,7 +314,7 @@ class TestRules:
     def test_all_conditions_of_a_rule_must_hold(self, error: str, status: int, matches: bool) -> None:
         rule = Rule(action="succeed", error="E", http_status=500)
 
-        action, _ = classify((rule,), Outcome(AttemptStatus.FAILED, error, status))
+        action = classify((rule,), Outcome(AttemptStatus.FAILED, error, status)).action
 
         assert (action == "succeed") == matches
 
@@ -309,7 +329,7 @@ class TestRules:
     def test_the_reason_names_the_rule_and_what_it_matched(self) -> None:
         rule = Rule(action="dead", error="Time*", http_status=(500, "4xx"))
 
-        assert classify((rule,), Outcome(AttemptStatus.TIMED_OUT, "TimeoutError", 418)) == (
+        assert classify((rule,), Outcome(AttemptStatus.TIMED_OUT, "TimeoutError", 418)) == Verdict(
             "dead",
             "rule error=Time* and http_status=(500, '4xx') → dead matched timed_out TimeoutError HTTP 418",
         )
@@ -393,3 +413,271 @@ class TestRetryAfter:
 
         assert isinstance(decision, Die)
         assert decision.reason is DeadReason.EXPIRED
+
+
+class TestRulesThatLookInside:
+    """Message and body are known in the dispatch activity only."""
+
+    LOCKED = Rule(action="retry", message=r"(?i)lock(ed| timeout)")
+    BUSY = Rule(action="park", body=Body("/error/code", "busy"))
+    REFUSED = answered(409)
+
+    @pytest.mark.parametrize(
+        ("message", "action"), [("row is LOCKED by 7", "retry"), ("row is gone", "dead"), ("", "dead"), (None, "dead")]
+    )
+    def test_a_pattern_matches_anywhere_in_the_message(self, message: str | None, action: str) -> None:
+        assert classify((self.LOCKED,), self.REFUSED, Details(message)).action == action
+
+    @pytest.mark.parametrize(
+        ("body", "action"),
+        [
+            ('{"error": {"code": "busy"}}', "park"),
+            ('{"error": {"code": "gone"}}', "dead"),
+            ('{"error": "busy"}', "dead"),
+            ("busy", "dead"),
+            (None, "dead"),
+        ],
+    )
+    def test_a_body_is_asked_for_one_value(self, body: str | None, action: str) -> None:
+        assert classify((self.BUSY,), self.REFUSED, Details(body=body)).action == action
+
+    def test_where_nothing_is_known_they_do_not_match(self) -> None:
+        assert classify((self.LOCKED, self.BUSY), self.REFUSED) == classify((), self.REFUSED)
+
+    @given(st.text(min_size=12), st.text(min_size=12))
+    def test_the_verdict_shows_nothing_of_message_and_body(self, message: str, value: str) -> None:
+        """It enters the workflow's history."""
+        rules = (Rule(action="retry", message="."), Rule(action="dead", message="(?s)."))
+
+        verdict = classify(rules, self.REFUSED, Details(message, json.dumps({"secret": value})))
+
+        assert message not in verdict.why
+        assert value not in verdict.why
+
+    def test_all_conditions_must_hold_here_too(self) -> None:
+        rule = Rule(action="succeed", http_status=409, message="already", body=Body("/paid", True))
+
+        known = Details("already charged", '{"paid": true}')
+
+        assert classify((rule,), self.REFUSED, known).action == "succeed"
+        assert classify((rule,), answered(410), known).action == "dead"
+        assert classify((rule,), self.REFUSED, Details("already charged", '{"paid": 1}')).action == "dead"
+
+    def test_it_is_known_beforehand_whether_rules_look_inside(self) -> None:
+        outside = (Rule(action="dead", error="E"), Rule(action="retry", http_status=409))
+
+        assert not looks_inside(outside)
+        assert looks_inside((*outside, self.LOCKED))
+        assert looks_inside((*outside, self.BUSY))
+
+
+class TestBasesOfErrors:
+    @pytest.mark.parametrize(
+        ("pattern", "action"),
+        [("OSError", "dead"), ("builtins.OSError", "dead"), ("OS*", "dead"), ("IOError", "retry"), ("Conn*", "dead")],
+    )
+    def test_a_rule_for_a_class_holds_for_its_subclasses(self, pattern: str, action: str) -> None:
+        outcome = Outcome(
+            AttemptStatus.FAILED,
+            "redis.ConnectionError",
+            error_bases=("builtins.ConnectionError", "builtins.OSError", "builtins.Exception"),
+        )
+
+        assert classify((Rule(action="dead", error=pattern),), outcome).action == action
+
+
+class TestSnoozeAndPark:
+    POLICY = Policy(backoff=MINUTE_FIXED, max_attempts=1)
+
+    def decide(self, verdict: Verdict, counters: Counters | None = None, policy: Policy = POLICY) -> Decision:
+        return decide(policy, Clock(NOW), 1, FAILED, NOW, Random(0), verdict=verdict, counters=counters)
+
+    def test_a_snooze_waits_as_long_as_the_rule_says(self) -> None:
+        """Also on the last attempt, which it does not spend."""
+        assert self.decide(Verdict("snooze", "rule", 90)) == Retry(
+            after(90), 90, 90, "rule: snoozed for 90 s", "snooze"
+        )
+
+    def test_a_snooze_past_the_end_expires_the_task(self) -> None:
+        decision = self.decide(Verdict("snooze", "rule", 86_401))
+
+        assert isinstance(decision, Die)
+        assert decision.reason is DeadReason.EXPIRED
+
+    def test_a_task_that_only_snoozes_fails_in_the_end(self) -> None:
+        believed = self.decide(Verdict("snooze", "rule", 90), Counters(snoozes_in_row=MAX_SNOOZES - 1))
+        tired = self.decide(Verdict("snooze", "rule", 90), Counters(snoozes_in_row=MAX_SNOOZES))
+
+        assert isinstance(believed, Retry)
+        assert tired == Die(DeadReason.EXHAUSTED, "attempt 1 of 1 failed")
+
+    def test_a_park_looks_again_when_the_rule_says(self) -> None:
+        assert self.decide(Verdict("park", "rule", 90)) == Retry(after(90), 90, 90, "rule: parked", "park")
+
+    @given(st.integers(0, 2000), seeds)
+    def test_else_it_looks_again_later_and_later_up_to_ten_minutes(self, parks: int, seed: int) -> None:
+        longest = min(600, 30 * 2 ** min(parks, 20))
+
+        assert longest / 2 <= park_seconds(parks, Random(seed)) <= longest
+
+    def test_parking_never_leads_past_the_end(self) -> None:
+        policy = Policy(max_elapsed_seconds=45)
+
+        decision = self.decide(Verdict("park", "rule", 90), policy=policy)
+
+        assert isinstance(decision, Retry)
+        assert decision.due_at == after(45)
+
+    def test_a_stop_by_the_client_goes_before_both(self) -> None:
+        stopped = Outcome(AttemptStatus.FAILED, stop=True)
+
+        decision = decide(self.POLICY, Clock(NOW), 1, stopped, NOW, Random(0), verdict=Verdict("park", "rule"))
+
+        assert isinstance(decision, Die)
+        assert decision.reason is DeadReason.STOPPED
+
+    def test_rules_give_their_seconds_to_the_verdict(self) -> None:
+        rule = Rule(action="snooze", http_status=423, seconds=7)
+
+        assert classify((rule,), answered(423)).seconds == 7
+
+    def test_a_verdict_from_elsewhere_goes_before_the_rules(self) -> None:
+        policy = Policy(classification=(Rule(action="dead", http_status="5xx"),))
+
+        assert decide(policy, Clock(NOW), 1, answered(500), NOW, Random(0), verdict=Verdict("succeed", "x")) == Succeed(
+            "x"
+        )
+
+
+class TestPoison:
+    POISON = Policy(poison=PoisonRule(3), max_attempts=100, max_elapsed_seconds=None)
+    SAME = Outcome(AttemptStatus.FAILED, "KeyError", fingerprint="cafe")
+
+    def test_the_same_failure_three_times_in_a_row_rejects_the_task(self) -> None:
+        counters, decisions = Counters(), list[Decision]()
+        for attempt in (1, 2, 3):
+            decision = decide(self.POISON, Clock(NOW), attempt, self.SAME, NOW, Random(0), counters=counters)
+            counters = count(counters, decision, self.SAME)
+            decisions.append(decision)
+
+        assert [type(decision) for decision in decisions] == [Retry, Retry, Die]
+        assert decisions[-1] == Die(DeadReason.REJECTED, "poison: it failed 3 times in a row with the fingerprint cafe")
+
+    @pytest.mark.parametrize("fingerprint", ["beef", None])
+    def test_another_failure_between_begins_anew(self, fingerprint: str | None) -> None:
+        counters = Counters(failures=2, fingerprint="cafe", repeats=2)
+        other = Outcome(AttemptStatus.FAILED, "OSError", fingerprint=fingerprint)
+
+        decision = decide(self.POISON, Clock(NOW), 3, other, NOW, Random(0), counters=counters)
+
+        assert isinstance(decision, Retry)
+        assert count(counters, decision, other).repeated("cafe") == 1
+
+    def test_it_may_be_parked_for_a_person_instead(self) -> None:
+        policy = Policy(poison=PoisonRule(2, "park"))
+
+        decision = decide(
+            policy, Clock(NOW), 2, self.SAME, NOW, Random(0), counters=Counters(1, fingerprint="cafe", repeats=1)
+        )
+
+        assert isinstance(decision, Retry)
+        assert (decision.kind, decision.due_at) == ("park", after(86_400))
+
+    def test_it_is_off_unless_asked_for_and_without_counters(self) -> None:
+        counters = Counters(50, fingerprint="cafe", repeats=50)
+
+        off = decide(Policy(max_attempts=100), Clock(NOW), 51, self.SAME, NOW, Random(0), counters=counters)
+        blind = decide(self.POISON, Clock(NOW), 51, self.SAME, NOW, Random(0))
+
+        assert isinstance(off, Retry)
+        assert isinstance(blind, Retry)
+
+
+class TestThrottles:
+    FREE = Policy(retry_after=RetryAfterRule(spends_attempt=False, max_throttles=2), max_attempts=1)
+    ASKED = Outcome(AttemptStatus.FAILED, http_status=429, retry_after_seconds=100)
+
+    def kind(self, policy: Policy, outcome: Outcome, counters: Counters | None) -> str:
+        decision = decide(policy, Clock(NOW), 1, outcome, NOW, Random(0), counters=counters)
+        return decision.kind if isinstance(decision, Retry) else "dead"
+
+    def test_by_default_it_is_a_failure_as_any_other(self) -> None:
+        assert self.kind(Policy(max_attempts=1), self.ASKED, Counters()) == "dead"
+
+    def test_where_the_policy_says_so_it_is_not_spent(self) -> None:
+        decision = decide(self.FREE, Clock(NOW), 1, self.ASKED, NOW, Random(0), counters=Counters())
+
+        assert isinstance(decision, Retry)
+        assert decision.kind == "throttle"
+        assert after(100) <= decision.due_at <= after(110)
+
+    @pytest.mark.parametrize(
+        ("outcome", "counters"),
+        [
+            (ASKED, Counters(throttles=2)),
+            (ASKED, None),
+            (Outcome(AttemptStatus.FAILED, http_status=429), Counters()),
+            (Outcome(AttemptStatus.FAILED, http_status=500, retry_after_seconds=100), Counters()),
+        ],
+    )
+    def test_only_a_wish_of_a_busy_target_and_only_so_often(self, outcome: Outcome, counters: Counters | None) -> None:
+        assert self.kind(self.FREE, outcome, counters) == "dead"
+
+
+class TestEvidence:
+    @pytest.mark.parametrize(
+        ("outcome", "expected"),
+        [
+            (answered(200), "succeeded"),
+            (answered(500), "failed"),
+            (answered(503), "failed"),
+            (answered(429), "failed"),
+            (Outcome(AttemptStatus.TIMED_OUT, "redrive.Timeout"), "failed"),
+            (Outcome(AttemptStatus.FAILED, "httpx.ConnectError"), "failed"),
+            (Outcome(AttemptStatus.FAILED, "app.PaymentDown", 200), "failed"),
+            (answered(400), None),
+            (answered(404), None),
+            (Outcome(AttemptStatus.FAILED, "app.PaymentDown", 200, stop=True), None),
+        ],
+    )
+    def test_only_what_another_attempt_may_cure_speaks_against_a_target(
+        self, outcome: Outcome, expected: str | None
+    ) -> None:
+        assert evidence(outcome, classify((), outcome).action) == expected
+
+    @pytest.mark.parametrize("status", [400, 404, 409, 422])
+    def test_a_refusal_that_is_retried_by_a_rule_still_does_not(self, status: int) -> None:
+        """Retrying 404 until a record appears must not open the breaker."""
+        assert evidence(answered(status), "retry") is None
+
+    def test_a_rule_has_its_say(self) -> None:
+        assert evidence(answered(500), "dead") is None
+        assert evidence(answered(500), "snooze") is None
+        assert evidence(answered(500), "park") == "failed"
+        assert evidence(answered(409), "succeed") == "succeeded"
+
+
+class TestCounters:
+    @given(policies, st.lists(outcomes, max_size=30), seeds)
+    def test_only_failures_count_against_the_maximum(self, policy: Policy, ends: list[Outcome], seed: int) -> None:
+        """However often it is snoozed, parked and throttled between."""
+        counters, random = Counters(), Random(seed)
+        for outcome in ends:
+            decision = decide(policy, Clock(NOW), counters.failures + 1, outcome, NOW, random, counters=counters)
+            after_it = count(counters, decision, outcome)
+            if not isinstance(decision, Retry):
+                break
+            assert (after_it.failures > counters.failures) == (decision.kind == "failure")
+            assert after_it.failures < policy.max_attempts
+            counters = after_it
+
+    @given(policies, outcomes, seeds, instants)
+    def test_who_passes_neither_verdict_nor_counters_gets_what_the_rules_say(
+        self, policy: Policy, outcome: Outcome, seed: int, now: datetime
+    ) -> None:
+        """The meaning of the call that recorded histories hold."""
+        bare = decide(policy, Clock(now), 1, outcome, now, Random(seed))
+
+        assert bare == decide(
+            policy, Clock(now), 1, outcome, now, Random(seed), verdict=classify(policy.classification, outcome)
+        )

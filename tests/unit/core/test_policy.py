@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.core.strategies import policies
 
+from redrive.core.breaker import BreakerRule
 from redrive.core.documents import decode, encode
 from redrive.core.errors import InvalidDocument, InvalidPolicy
 from redrive.core.policy import (
@@ -21,6 +22,7 @@ from redrive.core.policy import (
     FullJitter,
     Policy,
     ProportionalJitter,
+    RetryAfterRule,
     Rule,
     merge,
     parse,
@@ -75,7 +77,7 @@ FAULTS: list[tuple[Any, str, str]] = [
     (
         {"classification": [{"action": "dead", "error": "E"}, {"action": "die", "error": "E"}]},
         "policy.classification[1].action",
-        "expected one of 'retry', 'dead', 'succeed', got 'die'",
+        "expected one of 'retry', 'dead', 'succeed', 'park', 'snooze', got 'die'",
     ),
     ({"classification": [{"action": "dead", "error": ""}]}, "policy.classification[0].error", "empty string"),
     (
@@ -93,6 +95,45 @@ FAULTS: list[tuple[Any, str, str]] = [
         "policy.classification[0].http_status[1]",
         "expected a whole number, got null or expected a string, got null",
     ),
+    ({"classification": [{"action": "snooze", "error": "E"}]}, "policy.classification[0].seconds", "is missing"),
+    (
+        {"classification": [{"action": "dead", "error": "E", "seconds": 5}]},
+        "policy.classification[0].seconds",
+        "has a meaning with 'snooze' and 'park' only, not with 'dead'",
+    ),
+    (
+        {"classification": [{"action": "dead", "message": "(a+)+"}]},
+        "policy.classification[0].message",
+        "expected a pattern that is quick to match",
+    ),
+    (
+        {"classification": [{"action": "dead", "message": "a"}] * 21},
+        "policy.classification",
+        "expected at most 20 rules with `message`, got 21",
+    ),
+    (
+        {"classification": [{"action": "dead", "body": {"pointer": "a", "equals": 1}}]},
+        "policy.classification[0].body.pointer",
+        "expected a JSON Pointer such as '/error/code'",
+    ),
+    (
+        {"classification": [{"action": "dead", "body": {"pointer": "/a", "equals": {}}}]},
+        "policy.classification[0].body.equals",
+        "expected a string",
+    ),
+    ({"poison": {}}, "policy.poison.same_fingerprint", "is missing"),
+    ({"poison": {"same_fingerprint": 1}}, "policy.poison.same_fingerprint", "expected a whole number from 2"),
+    ({"breaker": {"failure_ratio": 2}}, "policy.breaker.failure_ratio", "expected a number above 0 and up to 1"),
+    ({"breaker": {"min": 2}}, "policy.breaker.min", "unknown field, did you mean 'minimum'?"),
+    ({"budget": {"floor_per_second": 0}}, "policy.budget.floor_per_second", "expected a number per second"),
+    ({"slow_start": {"doubling_seconds": 0}}, "policy.slow_start.doubling_seconds", "expected seconds above 0"),
+    ({"quiet_hours": [{"start": "x", "duration_seconds": 5}]}, "policy.quiet_hours[0].expression", "expected a cron"),
+    (
+        {"quiet_hours": [{"start": "0 1 * * *", "duration_seconds": 5}] * 21},
+        "policy.quiet_hours",
+        "expected at most 20 windows, got 21",
+    ),
+    ({"retry_after": {"max_throttles": -1}}, "policy.retry_after.max_throttles", "expected a whole number from 0"),
     (
         {"backoff": {"kind": "delay_levels", "levels": [1, "2"]}},
         "policy.backoff.levels[1]",
@@ -184,9 +225,14 @@ class TestDocuments:
             "max_elapsed_seconds": 86_400,
             "attempt_timeout_seconds": 30,
             "classification": [],
-            "retry_after": {"honour": True, "max_seconds": 86_400},
+            "retry_after": {"honour": True, "max_seconds": 86_400, "spends_attempt": True, "max_throttles": 50},
             "block": "discard",
             "route": "round_robin",
+            "poison": None,
+            "breaker": None,
+            "budget": None,
+            "slow_start": None,
+            "quiet_hours": [],
         }
 
     def test_the_example_of_the_design_is_a_policy(self) -> None:
@@ -218,6 +264,23 @@ class TestDocuments:
         assert refused.path == path
         assert problem in refused.problem
         assert str(refused) == f"{path}: {refused.problem}"
+
+    def test_a_policy_of_an_earlier_version_is_read_with_the_defaults_of_what_it_lacks(self) -> None:
+        """As it stands in the rows and workflows of tasks that were reported before."""
+        stored = {
+            "max_attempts": 5,
+            "classification": [{"action": "dead", "error": None, "http_status": [404]}],
+            "retry_after": {"honour": False, "max_seconds": 60},
+            "block": "discard",
+            "route": "first",
+        }
+
+        assert parse(stored) == Policy(
+            max_attempts=5,
+            classification=(Rule("dead", http_status=(404,)),),
+            retry_after=RetryAfterRule(honour=False, max_seconds=60),
+            route="first",
+        )
 
     def test_an_empty_list_of_statuses_is_refused(self) -> None:
         """It would match every outcome, also success."""
@@ -279,7 +342,14 @@ class TestMerge:
     def test_retry_after_is_merged_field_by_field(self) -> None:
         policy = parse(merge(self.BASE, {"retry_after": {"honour": False}}))
 
-        assert (policy.retry_after.honour, policy.retry_after.max_seconds) == (False, 86_400)
+        assert policy.retry_after == RetryAfterRule(honour=False)
+
+    def test_the_rules_of_the_target_are_merged_field_by_field(self) -> None:
+        once = merge(self.BASE, {"breaker": {"minimum": 5}, "budget": {"ratio": 0.5}})
+
+        policy = parse(merge(once, {"breaker": {"enabled": False}, "budget": None}))
+
+        assert (policy.breaker, policy.budget) == (BreakerRule(enabled=False, minimum=5), None)
 
     def test_rules_are_replaced_and_not_added(self) -> None:
         assert parse(merge(self.BASE, {"classification": []})).classification == ()

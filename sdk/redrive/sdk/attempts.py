@@ -143,7 +143,7 @@ class Runner:
         if refused is not None:
             return refused
         try:
-            request = _decode_request(body)
+            request = read_request(json.loads(body))
         except (ValueError, InvalidDocument) as error:
             return _problem(422, "Malformed dispatch", str(error))
         key = (request.task, request.generation, request.attempt)
@@ -330,8 +330,18 @@ async def _stopped(work: asyncio.Future[Any]) -> None:
         await work
 
 
-def _decode_request(body: bytes) -> ExecuteRequest:
-    document: Any = json.loads(body)
+def read_request(document: Any) -> ExecuteRequest:
+    """Read what the server asks to run.
+
+    Args:
+        document: An `ExecuteRequest` as JSON.
+
+    Returns:
+        The attempt.
+
+    Raises:
+        InvalidDocument: It is none.
+    """
     if isinstance(document, dict):
         # What a newer server adds is not for this SDK: refusing it would stop every retry during an upgrade.
         known = ExecuteRequest.__dataclass_fields__

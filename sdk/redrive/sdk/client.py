@@ -17,6 +17,8 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequen
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
+from redrive.core.errors import InvalidDocument
+from redrive.core.wire import NodeTarget, WorkerTarget
 from redrive.sdk.decorator import RetryableDecorator, retryable_decorator
 from redrive.sdk.errors import NotConfigured, ReportError, UsageError
 from redrive.sdk.executor import ExecutorDecorator, Registry, entry_of, executor_decorator
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from redrive.sdk.attempts import Runner
     from redrive.sdk.node import Node
     from redrive.sdk.serving import AsgiApp, AsgiServing, WsgiApp, WsgiServing
+    from redrive.sdk.worker import TaskQueueWorker, TemporalClient
 
 log = logging.getLogger("redrive.sdk")
 
@@ -58,6 +61,8 @@ class Redrive:
         window: How long background reports may wait for company.
         node_url: Where the server reaches this process, such as `http://orders-1:8000`; `$REDRIVE_NODE_URL` when left
             out. Needed to serve attempts from an ASGI or WSGI application.
+        task_queue: The group's own Temporal task queue, for processes without an inbound port: what is reported goes
+            there, and `worker()` takes it from there.
         capacity: The most attempts at a time.
         labels: Anything that tells this node from others.
         version: Version of the application, shown in the console.
@@ -90,6 +95,7 @@ class Redrive:
         spool: bool | str | Path = True,
         window: Window | None = None,
         node_url: str | None = None,
+        task_queue: str | None = None,
         capacity: int = 32,
         labels: Mapping[str, str] | None = None,
         version: str | None = None,
@@ -106,6 +112,8 @@ class Redrive:
         if capacity < 1:
             raise UsageError(f"capacity: expected 1 or more, got {capacity}")
         self._node_url = node_url or os.environ.get("REDRIVE_NODE_URL")
+        self._target = NodeTarget() if task_queue is None else _own_queue(task_queue)
+        self._capacity = capacity
         self._labels = dict(labels or {})
         self._version = version
         self._drain_timeout = drain_timeout
@@ -514,6 +522,77 @@ class Redrive:
             server.stop()
             loop.stop()
 
+    def worker(
+        self,
+        task_queue: str | None = None,
+        *,
+        address: str | None = None,
+        namespace: str | None = None,
+        temporal: TemporalClient | None = None,
+    ) -> TaskQueueWorker:
+        """Take attempts from the group's own Temporal task queue: no inbound port is needed.
+
+        Needs `pip install 'redrive[worker]'`. Without `address` and `namespace`, Temporal's own environment
+        configuration holds: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_TLS_*`, profiles.
+
+        Args:
+            task_queue: The task queue; that of the client when left out.
+            address: `host:port` of Temporal.
+            namespace: Temporal's namespace (not Redrive's): the one that the server uses.
+            temporal: A connected client in place of the two.
+
+        Returns:
+            A worker that runs in a thread (`with`), or in the running event loop (`async with`).
+
+        Raises:
+            ModuleNotFoundError: The extra is not installed.
+            UsageError: Nobody said which task queue.
+
+        Example:
+            ```python
+            redrive = Redrive("http://redrive:8600", group="orders", task_queue="orders-retries")
+
+            with redrive.worker(address="temporal:7233"):
+                do_other_work()
+            ```
+        """
+        target = self._target if task_queue is None else _own_queue(task_queue)
+        if not isinstance(target, WorkerTarget):
+            raise UsageError("a worker needs a task queue: pass task_queue='orders-retries' to Redrive() or worker()")
+        from redrive.sdk.worker import TaskQueueWorker, WorkerParts  # noqa: PLC0415 - see the module's docstring
+
+        parts = WorkerParts(
+            self._group, self._get().connection, self.runner, self.registry, self._capacity, self._drain_timeout
+        )
+        return TaskQueueWorker(parts, target.task_queue, address=address, namespace=namespace, temporal=temporal)
+
+    async def run_worker(
+        self,
+        task_queue: str | None = None,
+        *,
+        address: str | None = None,
+        namespace: str | None = None,
+        temporal: TemporalClient | None = None,
+    ) -> None:
+        """Take attempts from the group's task queue until this is cancelled or the process gets SIGTERM; see `worker`.
+
+        Args:
+            task_queue: The task queue; that of the client when left out.
+            address: `host:port` of Temporal.
+            namespace: Temporal's namespace.
+            temporal: A connected client in place of the two.
+
+        Raises:
+            ModuleNotFoundError: The extra is not installed.
+            UsageError: Nobody said which task queue.
+
+        Example:
+            ```python
+            await redrive.run_worker()
+            ```
+        """
+        await self.worker(task_queue, address=address, namespace=namespace, temporal=temporal).run()
+
     def start_node(self) -> None:
         """Register this process as a node, in the background, and keep its heart beating.
 
@@ -607,6 +686,11 @@ class Redrive:
         return self._group
 
     @property
+    def target(self) -> NodeTarget | WorkerTarget:
+        """Where attempts go unless a report says otherwise: to the task queue when there is one, else to nodes."""
+        return self._target
+
+    @property
     def enabled(self) -> bool:
         """Whether anything is retried; the testing kit turns it off."""
         return self._enabled
@@ -652,6 +736,7 @@ class Redrive:
             return prepare(
                 report,
                 self._group,
+                self._target,
                 executor,
                 [dump(item, where=f"{place}.args[{index}]") for index, item in enumerate(args)],
                 {name: dump(item, where=f"{place}.kwargs[{name!r}]") for name, item in kwargs.items()},
@@ -666,7 +751,7 @@ class Redrive:
             positional, named = entry.parameters.dump((*receiver, *args), kwargs)
         except TypeError as error:
             raise UsageError(f"report({report.scene!r}): the arguments do not fit {entry.name}: {error}") from None
-        return prepare(report, self._group, entry.name, positional, named)
+        return prepare(report, self._group, self._target, entry.name, positional, named)
 
     def _submit_all(self, reports: Sequence[Report]) -> list[tuple[Outgoing, Future[Receipt]]]:
         prepared = [self._prepare(report) for report in reports]
@@ -835,6 +920,13 @@ def executor(
         ```
     """
     return executor_decorator(_shared, name, version=version, aliases=aliases, instance=instance)
+
+
+def _own_queue(task_queue: str) -> WorkerTarget:
+    try:
+        return WorkerTarget(task_queue)
+    except InvalidDocument as error:
+        raise UsageError(str(error)) from None
 
 
 def _needed(given: str | None, variable: str, option: str) -> str:

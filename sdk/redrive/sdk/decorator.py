@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
 
+from redrive.core.wire import NodeTarget, WorkerTarget
 from redrive.sdk.context import SCOPE, Scope, Snooze, error_wait_seconds, says_stop
 from redrive.sdk.errors import AccessDenied, ReportError, Unserialisable, UsageError
 from redrive.sdk.executor import ExecutorEntry, Registry, entry_of, make_entry
@@ -43,6 +44,11 @@ class Reporter(Protocol):
     @property
     def group(self) -> str:
         """The client's own group."""
+        ...
+
+    @property
+    def target(self) -> NodeTarget | WorkerTarget:
+        """Where attempts go unless a report says otherwise."""
         ...
 
     @property
@@ -191,7 +197,7 @@ class _Plan:
 
     def outgoing(
         self,
-        group: str,
+        reporter: Reporter,
         error: BaseException | None,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
@@ -219,7 +225,7 @@ class _Plan:
             else {"type": "redrive.RetryIfResult", "message": "the result said: retry"},
             metadata=options.metadata,
         )
-        return prepare(report, group, self.executor, positional, named)
+        return prepare(report, reporter.group, reporter.target, self.executor, positional, named)
 
 
 def _wrap(plan: _Plan) -> Callable[..., Any]:
@@ -458,7 +464,7 @@ def _report(
     frozen: tuple[list[Any], dict[str, Any]] | None,
 ) -> Generator[_Step, Any, Receipt | None]:
     try:
-        outgoing = plan.outgoing(reporter.group, error, args, kwargs, frozen)
+        outgoing = plan.outgoing(reporter, error, args, kwargs, frozen)
         options = plan.options
         handing = _HandOver(reporter, outgoing, background=options.background, timeout=seconds(options.timeout))
         try:

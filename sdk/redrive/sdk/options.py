@@ -56,7 +56,7 @@ class CallOptions(TypedDict, total=False):
     snapshot: bool
     propagation: Literal["join", "separate"]
     serialiser: str | None
-    target: NodeTarget | WorkerTarget
+    target: NodeTarget | WorkerTarget | None
     group: str | None
     metadata: Mapping[str, Any]
 
@@ -102,7 +102,7 @@ class Options:
             carried into the retry.
         propagation: `join` the outermost retryable call, or be a `separate` one.
         serialiser: Name of a registered serialiser.
-        target: Where attempts go.
+        target: Where attempts go; None for the client's own: its `task_queue` if it has one, else a node of the group.
         group: The group that runs the attempts.
         metadata: Anything that is to be shown with the task.
         name: Name of the executor; `module.qualname` when left out.
@@ -135,7 +135,7 @@ class Options:
     snapshot: bool = False
     propagation: Literal["join", "separate"] = "join"
     serialiser: str | None = None
-    target: NodeTarget | WorkerTarget = field(default_factory=NodeTarget)
+    target: NodeTarget | WorkerTarget | None = None
     group: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name: str | None = None

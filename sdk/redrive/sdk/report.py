@@ -37,7 +37,7 @@ class ReportOptions(TypedDict, total=False):
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     body: Any
-    target: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any]
+    target: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] | None
     group: str | None
     idempotency_key: str | None
     business_key: str | None
@@ -61,7 +61,7 @@ class Report:
             function.
         kwargs: Named arguments, as values.
         body: A webhook's body, any JSON; None sends the named arguments.
-        target: Where attempts go; to a node of the group unless said otherwise.
+        target: Where attempts go; None for the client's own: its `task_queue` if it has one, else a node of the group.
         group: The group that runs the attempts; None for the client's own.
         idempotency_key: Reports with one key make one task while it lives; None for a key of this report alone.
         business_key: What people search for, such as an order number.
@@ -85,7 +85,7 @@ class Report:
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     body: Any = None
-    target: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] = field(default_factory=NodeTarget)
+    target: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] | None = None
     group: str | None = None
     idempotency_key: str | None = None
     business_key: str | None = None
@@ -139,13 +139,19 @@ def make_report(scene: str, options: Mapping[str, Any]) -> Report:
 
 
 def prepare(
-    report: Report, group: str, executor: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+    report: Report,
+    group: str,
+    target: NodeTarget | WorkerTarget,
+    executor: str | None,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
 ) -> Outgoing:
     """Turn a report into the text that travels.
 
     Args:
         report: The report.
         group: The client's own group.
+        target: The client's own target.
         executor: Name of the executor.
         args: Positional arguments as JSON.
         kwargs: Named arguments as JSON.
@@ -157,6 +163,8 @@ def prepare(
         UsageError: An option is impossible.
         Unserialisable: The payload is no JSON, or too large.
     """
+    # The client's task queue is its own group's; of another group's queue it knows nothing.
+    own_target = target if report.group in (None, group) else NodeTarget()
     report_id = os.urandom(16).hex()
     key = report.idempotency_key or f"report:{report_id}"
     document: dict[str, Any] = {
@@ -165,7 +173,7 @@ def prepare(
         "executor": executor,
         "args": list(args),
         "kwargs": dict(kwargs),
-        "target": encode(report.target),
+        "target": encode(_target(report.target, own_target)),
         "idempotency_key": key,
         "business_key": report.business_key,
         "delay_seconds": seconds(report.delay),
@@ -238,6 +246,13 @@ def current_trace_context() -> dict[str, str]:
     if propagate is not None:  # never imported here: an application that does not trace must not pay for it
         propagate.inject(carrier)
     return carrier
+
+
+def _target(
+    given: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] | None, own: NodeTarget | WorkerTarget
+) -> NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any]:
+    is_own_queue = isinstance(given, Mapping) and dict(given) == {"kind": "worker"} and isinstance(own, WorkerTarget)
+    return own if given is None or is_own_queue else given
 
 
 def _instant(value: datetime | None) -> str | None:

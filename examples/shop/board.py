@@ -137,7 +137,9 @@ class Board:
 def _first_line(error: Mapping[str, Any] | None) -> str:
     if error is None:
         return ""
-    name = str(error["type"]).rpartition(".")[2]
+    module, _, name = str(error["type"]).rpartition(".")
+    if name.isdecimal():  # `http.410`
+        name = f"{module} {name}".upper()
     return f"{name}: {error['message']}".partition("\n")[0]
 
 

@@ -160,13 +160,13 @@ def closing(stage: Stage, *, going_on: bool) -> Text:
             "  examples/shop/shop.py  the shop: what an application does to have its calls retried\n",
             "  docs/tutorial.md       from nothing to a retried call, step by step\n",
         )
-    url = f"--url {stage.api_url}" if not stage.api_url.endswith(":8600") else ""
+    url = "" if stage.api_url.endswith(":8600") else f" --url {stage.api_url}"
     return Text.assemble(
         *_addresses(stage),
-        ("What to try next\n", "bold"),
-        f"  .venv/bin/redrive tasks list --status dead {url}\n",
-        f"  .venv/bin/redrive tasks attempts <id> {url}\n",
-        "  docs/tutorial.md, from nothing to a retried call\n",
+        ("\nWhat to try next\n", "bold"),
+        f"  .venv/bin/redrive tasks list --status dead{url}\n",
+        f"  .venv/bin/redrive tasks attempts <id>{url}\n",
+        f"  kill -9 any part of it ({stage.folder.path / 'stack/stack.json'} has the ids): nothing is lost\n",
         ("A new order arrives now and then. Ctrl-C stops everything.\n", "dim"),
     )
 

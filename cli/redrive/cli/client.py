@@ -104,6 +104,10 @@ class ApiClient:
         """Send a document and return the answer."""
         return self._request("POST", path, document=document)
 
+    def put(self, path: str, document: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Put a document at a path and return the answer; parameters that are None are left out."""
+        return self._request("PUT", path, params=params, document=document)
+
     def page(self, path: str, params: Mapping[str, Any]) -> Page:
         """Return one page of a list."""
         document = self.get(path, params)

@@ -158,7 +158,7 @@ def read_node_answer(answer: Answer, now: datetime) -> Finish:
     if not 200 <= answer.status < 300:
         return _refused(answer, now)
     try:
-        said = parse_answer(json.loads(answer.body))
+        said = parse_answer(json.loads(answer.body), "answer")
     except (ValueError, RecursionError) as problem:
         message = f"the node answered {answer.status}, but its body is not an answer: {problem}"
         return _failed(AttemptStatus.FAILED, "redrive.InvalidAnswer", message, answer)
@@ -168,11 +168,12 @@ def read_node_answer(answer: Answer, now: datetime) -> Finish:
     return replace(finish, stop=True) if said.status == "failed" and _says_stop(answer) else finish
 
 
-def parse_answer(document: object) -> ExecuteAnswer:
+def parse_answer(document: object, path: str = "") -> ExecuteAnswer:
     """Read what the SDK says of an attempt; a newer one may say more than this version understands.
 
     Args:
         document: An `ExecuteAnswer` as JSON.
+        path: Its name in messages.
 
     Raises:
         InvalidDocument: It is none.
@@ -180,7 +181,7 @@ def parse_answer(document: object) -> ExecuteAnswer:
     if not isinstance(document, dict):
         raise InvalidDocument("", f"expected an object, got {type(document).__name__}")
     known = {key: value for key, value in cast("dict[str, Any]", document).items() if key in _ANSWER_FIELDS}
-    return decode(ExecuteAnswer, known, "answer")
+    return decode(ExecuteAnswer, known, path)
 
 
 def read_execute_answer(said: ExecuteAnswer) -> Finish:

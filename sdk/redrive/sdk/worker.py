@@ -41,7 +41,6 @@ try:
     from temporalio.client import Client
     from temporalio.envconfig import ClientConfig
     from temporalio.exceptions import ApplicationError
-    from temporalio.service import RPCError
     from temporalio.worker import Worker
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
@@ -187,7 +186,7 @@ class TaskQueueWorker:
             begun = asyncio.get_running_loop().time()
             try:
                 await self._poll()
-            except (RPCError, RuntimeError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, attempts wait for this worker
                 if asyncio.get_running_loop().time() - begun > _LONGEST_WAIT:
                     wait = _FIRST_WAIT
                 log.warning(

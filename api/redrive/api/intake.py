@@ -10,7 +10,6 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from redrive.store import scenes
 from redrive.store.database import Database
-from redrive.store.tasks import KeyedTask, NewTask, find_keyed, insert_tasks
+from redrive.store.tasks import KeyedTask, NewTask, find_keyed, insert_tasks, release_keys
 
 Key = tuple[str, str, str, str]
 """Namespace, group, scene and idempotency key."""
@@ -40,15 +39,15 @@ class Inserted:
 
     Attributes:
         ids: Those that are new.
-        known: The older tasks whose idempotency keys the others have.
+        known: For the others, the older tasks that have their idempotency keys or report ids.
     """
 
     ids: set[UUID]
-    known: Mapping[Key, KeyedTask]
+    known: Mapping[UUID, KeyedTask]
 
     def older(self, task: NewTask) -> KeyedTask | None:
         """Give the older task of a key; None when the task itself is new."""
-        return None if task.id in self.ids else self.known[key_of(task)]
+        return None if task.id in self.ids else self.known[task.id]
 
 
 class Intake:
@@ -99,7 +98,10 @@ class Intake:
                     await _create_scenes(session, sorted(missing), author)
                     ids = await insert_tasks(session, ordered)
                     older = [task for task in ordered if task.id not in ids]
-                    known = await _find_known(session, older)
+                    if older and (free := await release_keys(session, older)):
+                        ids |= await insert_tasks(session, [task for task in older if task.id in free])
+                        older = [task for task in older if task.id not in ids]
+                    known = await find_keyed(session, older) if older else {}
                 return await self._again(Inserted(ids, known), older)
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) != _DEADLOCK or not left:
@@ -108,7 +110,7 @@ class Intake:
 
     async def _again(self, inserted: Inserted, older: Sequence[NewTask]) -> Inserted:
         """Insert what has neither been inserted nor found: its older task was deleted between the two statements."""
-        lost = [task for task in older if key_of(task) not in inserted.known]
+        lost = [task for task in older if task.id not in inserted.known]
         if not lost:
             return inserted
         more = await self.insert(lost)
@@ -148,11 +150,3 @@ async def _create_scenes(session: AsyncSession, missing: Iterable[NewScene], aut
         await scenes.create_scene(
             session, namespace, group, scene, description="made by its first report", author=author
         )
-
-
-async def _find_known(session: AsyncSession, tasks: Sequence[NewTask]) -> dict[Key, KeyedTask]:
-    known: dict[Key, KeyedTask] = {}
-    for namespace, keys in groupby(sorted({key_of(task) for task in tasks}), key=lambda key: key[0]):
-        found = await find_keyed(session, namespace, [key[1:] for key in keys])
-        known.update({(namespace, *key): task for key, task in found.items()})
-    return known

@@ -194,6 +194,8 @@ class Reporter:
             args=report.args,
             kwargs=report.kwargs,
             body=report.body,
+            dedupe_seconds=report.dedupe_seconds,
+            report_id=report.report_id,
         )
         return Accepted(task, payload)
 
@@ -270,8 +272,8 @@ def _settle(accepted: Accepted, older: KeyedTask | None) -> Outcome:
     if older.payload_hash == task.payload_hash:
         return Duplicate(older.id)
     detail = (
-        f"key {task.idempotency_key!r} of scene {task.scene!r} belongs to task {older.id}, whose executor, arguments, "
-        "body or target differ: use another key, or report the same call"
+        f"key {task.idempotency_key!r} of scene {task.scene!r}, or the report's own id, belongs to task {older.id}, "
+        "whose executor, arguments, body or target differ: use another key, or report the same call"
     )
     return Refusal(PAYLOAD_DIFFERS, detail)
 

@@ -166,14 +166,30 @@ class Task(Table, table=True):
         CheckConstraint("attempts >= 0 AND generation >= 1", name="counters"),
         CheckConstraint("priority BETWEEN 1 AND 5", name="priority"),
         CheckConstraint("kind IN ('task', 'callback')", name="kind"),
-        # The idempotency key: one row per key and scene, whatever its state.
+        # One task per key: from its report until its end, and then for as long as its report said.
         Index(
-            "uq_tasks_idempotency_key",
+            "uq_tasks_dedupe_key",
             "namespace",
             "group",
             "scene",
-            "idempotency_key",
+            "dedupe_key",
             unique=True,
+            postgresql_where=text("dedupe_key IS NOT NULL"),
+        ),
+        # One task per report, however often it is sent.
+        Index(
+            "uq_tasks_report_id",
+            "namespace",
+            "group",
+            "report_id",
+            unique=True,
+            postgresql_where=text("report_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_tasks_idempotency_key",
+            "namespace",
+            "idempotency_key",
+            "id",
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         # The starter's queue, by group: as small as the backlog, however many rows have gone through it.
@@ -218,6 +234,9 @@ class Task(Table, table=True):
     deadline: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     claimed_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     idempotency_key: str | None = Field(default=None, sa_column=_text(nullable=True))
+    dedupe_key: str | None = Field(default=None, sa_column=_text(nullable=True))
+    dedupe_seconds: float | None = Field(default=None)
+    report_id: str | None = Field(default=None, sa_column=_text(nullable=True))
     payload_hash: str = Field(sa_column=_text())
     payload_revision: int = _number(1)
     business_key: str | None = Field(default=None, sa_column=_text(nullable=True))

@@ -7,7 +7,7 @@ it, on the generation, and, for what a workflow writes, on the mirror's version.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -71,6 +71,13 @@ class NewTask:
     body: Any
     kind: str = "task"
     parent_id: UUID | None = None
+    dedupe_seconds: float | None = None
+    report_id: str | None = None
+
+    @property
+    def dedupe_key(self) -> str | None:
+        """What only one task may have: the idempotency key, until it is released."""
+        return self.idempotency_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,8 @@ _INPUT_TYPES: Final = {
     "id": "uuid", "namespace": "text", "group": "text", "scene": "text", "kind": "text", "parent_id": "uuid",
     "executor": "text", "status": "text", "dead_reason": "text", "why": "text", "max_attempts": "int",
     "priority": "int", "delay_seconds": "float8", "next_attempt_at": "timestamptz", "deadline": "timestamptz",
-    "idempotency_key": "text", "payload_hash": "text", "business_key": "text", "target": "jsonb", "policy": "jsonb",
+    "idempotency_key": "text", "dedupe_key": "text", "dedupe_seconds": "float8", "report_id": "text",
+    "payload_hash": "text", "business_key": "text", "target": "jsonb", "policy": "jsonb",
     "policy_override": "jsonb", "policy_version": "int", "error_type": "text", "error_message": "text",
     "error_stack": "text", "fingerprint": "text", "trace_context": "jsonb", "metadata": "jsonb",
     "created_at": "timestamptz", "finished_at": "timestamptz",
@@ -185,7 +193,7 @@ _INSERT: Final = text(
     ), inserted AS (
         INSERT INTO tasks ({_COLUMNS}, started_at, updated_at)
         SELECT {_COLUMNS}, created_at, created_at FROM input
-        ON CONFLICT (namespace, "group", scene, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+        ON CONFLICT DO NOTHING
         RETURNING id
     ), stored AS (
         INSERT INTO payloads (task_id, revision, args, kwargs, body)
@@ -201,7 +209,7 @@ async def insert_tasks(session: AsyncSession, tasks: Sequence[NewTask]) -> set[U
 
     Args:
         session: A transaction.
-        tasks: The tasks. Those whose idempotency key is known, or is given twice among them, are left out.
+        tasks: The tasks. Those whose idempotency key or report id is taken, or is given twice among them, are left out.
 
     Returns:
         The ids that were inserted.
@@ -233,31 +241,86 @@ async def notify_pending(session: AsyncSession) -> None:
     await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": PENDING_CHANNEL})
 
 
-async def find_keyed(
-    session: AsyncSession, namespace: str, keys: Iterable[tuple[str, str, str]]
-) -> dict[tuple[str, str, str], KeyedTask]:
-    """Find the tasks of idempotency keys, and count one duplicate for each key that is found.
+async def find_keyed(session: AsyncSession, tasks: Sequence[NewTask]) -> dict[UUID, KeyedTask]:
+    """Find the tasks that stand in the way of new ones, and count one duplicate for each of them.
 
     Args:
         session: A transaction.
-        namespace: Their namespace.
-        keys: Group, scene and key of each.
+        tasks: Tasks that were not inserted.
 
     Returns:
-        The task of each key that is known.
+        For the id of each new task, the task that has its report id, or else its idempotency key.
     """
-    groups, scenes, values = zip(*keys, strict=True)
     statement = text(
         """
-        UPDATE tasks SET duplicates = duplicates + 1
-        FROM unnest(CAST(:groups AS text[]), CAST(:scenes AS text[]), CAST(:keys AS text[])) AS k(g, s, v)
-        WHERE namespace = :namespace AND "group" = k.g AND scene = k.s AND idempotency_key = k.v
-        RETURNING id, "group", scene, idempotency_key, payload_hash
+        WITH wanted AS (
+            SELECT * FROM unnest(
+                CAST(:ids AS uuid[]), CAST(:namespaces AS text[]), CAST(:groups AS text[]), CAST(:scenes AS text[]),
+                CAST(:keys AS text[]), CAST(:report_ids AS text[])
+            ) AS wanted(new_id, namespace, "group", scene, key, report_id)
+        ), found AS (
+            SELECT wanted.new_id, COALESCE(same_report.id, same_key.id) AS id FROM wanted
+            LEFT JOIN tasks AS same_report ON same_report.namespace = wanted.namespace
+                AND same_report."group" = wanted."group" AND same_report.report_id = wanted.report_id
+            LEFT JOIN tasks AS same_key ON same_key.namespace = wanted.namespace
+                AND same_key."group" = wanted."group" AND same_key.scene = wanted.scene
+                AND same_key.dedupe_key = wanted.key
+        ), counted AS (
+            UPDATE tasks SET duplicates = duplicates + 1 FROM (SELECT DISTINCT id FROM found ORDER BY id) AS once
+            WHERE tasks.id = once.id
+            RETURNING tasks.id, payload_hash
+        )
+        SELECT new_id, counted.id, payload_hash FROM found JOIN counted USING (id)
         """
     )
-    values_ = {"namespace": namespace, "groups": list(groups), "scenes": list(scenes), "keys": list(values)}
-    rows = (await session.execute(statement, values_)).all()
-    return {(row.group, row.scene, row.idempotency_key): KeyedTask(row.id, row.payload_hash) for row in rows}
+    rows = await session.execute(
+        statement,
+        {
+            "ids": [task.id for task in tasks],
+            "namespaces": [task.namespace for task in tasks],
+            "groups": [task.group for task in tasks],
+            "scenes": [task.scene for task in tasks],
+            "keys": [task.dedupe_key for task in tasks],
+            "report_ids": [task.report_id for task in tasks],
+        },
+    )
+    return {row.new_id: KeyedTask(row.id, row.payload_hash) for row in rows}
+
+
+async def release_keys(session: AsyncSession, tasks: Sequence[NewTask]) -> set[UUID]:
+    """Free the idempotency keys of ended tasks whose time to keep them is over.
+
+    Args:
+        session: A transaction.
+        tasks: Tasks that were not inserted.
+
+    Returns:
+        The ids of those whose key is free now.
+    """
+    statement = text(
+        """
+        UPDATE tasks SET dedupe_key = NULL FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:namespaces AS text[]), CAST(:groups AS text[]), CAST(:scenes AS text[]),
+            CAST(:keys AS text[])
+        ) AS wanted(new_id, namespace, "group", scene, key)
+        WHERE tasks.namespace = wanted.namespace AND tasks."group" = wanted."group" AND tasks.scene = wanted.scene
+            AND tasks.dedupe_key = wanted.key AND tasks.status = ANY(:terminal)
+            AND tasks.finished_at <= now() - make_interval(secs => tasks.dedupe_seconds)
+        RETURNING wanted.new_id
+        """
+    )
+    rows = await session.scalars(
+        statement,
+        {
+            "ids": [task.id for task in tasks],
+            "namespaces": [task.namespace for task in tasks],
+            "groups": [task.group for task in tasks],
+            "scenes": [task.scene for task in tasks],
+            "keys": [task.dedupe_key for task in tasks],
+            "terminal": _TERMINAL,
+        },
+    )
+    return set(rows)
 
 
 async def find_task(session: AsyncSession, namespace: str, task_id: UUID, *, lock: bool = False) -> Task | None:

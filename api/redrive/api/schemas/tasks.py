@@ -55,6 +55,15 @@ class TaskReport(Input):
     idempotency_key: Key | None = Field(
         default=None, description="Reports of one key in one scene make one task.", examples=["charge:o-1"]
     )
+    dedupe_seconds: Seconds | None = Field(
+        default=None,
+        description="How long after its end the task keeps its idempotency key: 0 for not at all, so that the next "
+        "failure of the same call is a task of its own; for as long as the task is kept when left out.",
+    )
+    report_id: Key | None = Field(
+        default=None,
+        description="Names this report, so that sending it again makes no second task, whatever became of the first.",
+    )
     business_key: Key | None = Field(default=None, description="What people search for.", examples=["o-1"])
     delay_seconds: Seconds | None = Field(
         default=None, description="Wait before the first attempt; the policy's backoff when it is left out."

@@ -156,11 +156,12 @@ def _show_outage(console: Console, found: Mapping[str, Any]) -> None:
     line.append(f"{_percent(found['survival'])} survive", style=style)
     line.append(f", {lost:,.0f} of {tasks:,} tasks are lost.")
     console.print(line)
-    curve = "   ".join(
-        f"{point['chance']:.0%} {duration(point['outage_seconds'])}" for point in found["survival_curve"]
-    )
-    if curve:
-        console.print(f"Share that survives an outage of …   {curve}")
+    curve: list[dict[str, float]] = found["survival_curve"]
+    if found["lives"] == 1 and curve:
+        console.print(f"Every task survives an outage of up to {duration(curve[0]['outage_seconds'])}.")
+    elif curve:
+        points = "   ".join(f"{point['chance']:.0%} {duration(point['outage_seconds'])}" for point in curve)
+        console.print(f"Share that survives an outage of …   {points}")
 
 
 def _show_load(console: Console, found: Mapping[str, Any]) -> None:

@@ -51,6 +51,7 @@ def test_a_person_sees_the_schedule_the_survival_and_the_load(run: Run) -> None:
     assert lines[0].split()[:5] == ["attempt", "earliest", "median", "latest", "reached"]
     assert lines[1].split()[:8] == ["1", "60", "s", "60", "s", "60", "s", "100%"]
     assert "An outage of 90 s: 100% survive, 0 of 4,000 tasks are lost." in result.stdout
+    assert "Every task survives an outage of up to 3 min." in result.stdout
     assert "2.0 attempts per task" in result.stdout
     assert "Peak after the outage: 4,000 requests per second at 2 min." in result.stdout
     assert "█" in result.stdout

@@ -18,7 +18,7 @@ Failures are those that count for the breaker (`redrive.core.decision.evidence`)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from redrive.core.checks import expect
@@ -35,7 +35,7 @@ class BudgetRule:
         enabled: Whether there is a budget.
         ratio: Tokens that a success gives back: the share of successes that may fail.
         floor_per_second: Tokens that come back each second, and attempts per second when the budget is spent.
-        capacity: Tokens of a full bucket; a full half of them may be spent at once.
+        capacity: Tokens of a full bucket, at least 2; half of them may be spent at once.
     """
 
     __pydantic_config__: ClassVar = _FORBID
@@ -49,7 +49,7 @@ class BudgetRule:
         # Above zero: a budget delays, and without a floor it could delay for ever.
         fits = 0.001 <= self.floor_per_second <= 1e5
         expect(fits, "floor_per_second", "a number per second from 0.001 to 100000", self.floor_per_second)
-        expect(1 <= self.capacity <= 1e6, "capacity", "tokens from 1 to 1000000", self.capacity)
+        expect(2 <= self.capacity <= 1e6, "capacity", "tokens from 2 to 1000000", self.capacity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +109,8 @@ def spend(budget: Budget, rule: BudgetRule, now: datetime, n: int = 1) -> tuple[
     """
     if not is_spent(budget, rule, now):
         return replace(budget, reserved_until=None), (now,) * n
-    reserved_until, slots = reserve(budget.reserved_until, rule.floor_per_second, 1, now, n)
+    # The first slot is one interval away: by then the floor has given back what the attempt may take, so the bucket is
+    # never asked for more than it has, however often it runs low.
+    interval = timedelta(seconds=1 / rule.floor_per_second)
+    reserved_until, slots = reserve(budget.reserved_until or now + interval, rule.floor_per_second, 1, now, n)
     return replace(budget, reserved_until=reserved_until), slots

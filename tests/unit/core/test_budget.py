@@ -63,7 +63,7 @@ class TestSpending:
         budget, first = spend(budget, RULE, NOW, 3)
         _, second = spend(budget, RULE, NOW, 2)
 
-        assert first + second == tuple(after(index / 10) for index in range(5))
+        assert first + second == tuple(after(index / 10) for index in range(1, 6))
 
     def test_it_is_free_again_once_it_has_recovered(self) -> None:
         budget, _ = spend(settle(full(NOW, RULE), RULE, NOW, failed=100), RULE, NOW, 1000)
@@ -81,7 +81,7 @@ class TestSpending:
         _, slots = spend(Budget(0, NOW), rule, NOW, count)
 
         assert len(set(slots)) == count
-        assert (slots[-1] - NOW).total_seconds() <= count / rule.floor_per_second
+        assert (slots[-1] - NOW).total_seconds() <= count / rule.floor_per_second + 3e-6
 
     @given(rules, st.floats(0, 1), st.floats(1, 300), st.integers(0, 2**32))
     def test_a_target_fails_no_more_than_share_and_floor_allow(
@@ -99,7 +99,8 @@ class TestSpending:
             now += timedelta(seconds=1 / per_second)
 
         seconds = (now - NOW).total_seconds()
-        assert failed <= 1 + rule.capacity + rule.floor_per_second * seconds + rule.ratio * succeeded
+        bound = rule.capacity + rule.floor_per_second * seconds + rule.ratio * succeeded
+        assert failed <= bound + 1e-6 * (1 + bound)
 
     @given(rules)
     def test_it_recovers_by_itself_within_a_known_time(self, rule: BudgetRule) -> None:
@@ -120,7 +121,7 @@ def test_a_budget_and_its_rule_survive_json() -> None:
     [
         ({"ratio": -0.1}, "ratio"),
         ({"floor_per_second": 0}, "floor_per_second"),
-        ({"capacity": 0}, "capacity"),
+        ({"capacity": 1.9}, "capacity"),
         ({"capacity": 1e7}, "capacity"),
     ],
 )

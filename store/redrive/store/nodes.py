@@ -131,7 +131,7 @@ async def signing_secrets(session: AsyncSession, namespace: str, group: str) -> 
 
 async def forget_lost(session: AsyncSession, days: float) -> Sequence[str]:
     """Delete nodes that have not been heard of for `days` days; return their ids."""
-    limit = func.now() - func.make_interval(0, 0, 0, days)
+    limit = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, days * 86_400)
     statement = delete(Node).where(col(Node.last_heartbeat_at) < limit).returning(col(Node.id))
     return (await session.scalars(statement)).all()
 

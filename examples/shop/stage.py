@@ -17,7 +17,7 @@ from redrive.cli.stack.errors import DataFolderError
 from redrive.cli.stack.ports import LOOPBACK, ensure_free, is_free
 from redrive.cli.stack.process import stop_orphan
 from redrive.cli.stack.program import answers_ok
-from redrive.cli.stack.state import DataFolder
+from redrive.cli.stack.state import DataFolder, stop_orphans
 
 ROOT = Path(__file__).parents[2]
 MARK = "demo.json"  # says that a folder is a demo's own, and which processes it has
@@ -117,9 +117,13 @@ class Stage:
         """Delete the folder."""
         shutil.rmtree(self.folder.path, ignore_errors=True)
 
+    @property
+    def _stack_folder(self) -> Path:
+        return self.folder.path / "stack"
+
     def _stack_options(self) -> list[str]:
         ports = [part for name, port in self._ports.items() for part in (f"--{name}", str(port))]
-        return ["--data-dir", str(self.folder.path / "stack"), *ports]
+        return ["--data-dir", str(self._stack_folder), *ports]
 
     def _process(self, name: str, arguments: list[str], **environment: str) -> ManagedProcess:
         return ManagedProcess(
@@ -135,10 +139,12 @@ class Stage:
         return answer.is_success and bool(answer.json()["items"])
 
     def _clear(self) -> None:
-        """Stop what a killed demo left behind (where the kernel did not), and delete its data."""
+        """Stop what a killed demo left behind, also what the kernel is just stopping, and delete its data."""
         mark = self.folder.path / MARK
         for pid, argv in _recorded(mark):
             stop_orphan(pid, argv, grace_seconds=20.0)
+        with DataFolder(self._stack_folder) as stack:
+            stop_orphans(stack.path)
         mark.write_text("{}")
         for entry in self.folder.path.iterdir():
             if entry.is_dir():

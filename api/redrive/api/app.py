@@ -138,7 +138,9 @@ class _HttpErrors:
         if refusal.kind is METHOD_NOT_ALLOWED:
             # Starlette names the methods of the first route alone.
             path = request.scope["path"]
-            methods = {method for route in self._routes if route.path_regex.match(path) for method in route.methods}
+            methods = {
+                method for route in self._routes if route.path_regex.match(path) for method in route.methods or ()
+            }
             if methods:
                 refusal = method_not_allowed(methods)
         return refusal.response()

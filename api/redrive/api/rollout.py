@@ -93,9 +93,13 @@ class Rollout:
         try:
             async with asyncio.TaskGroup() as group:
                 running = [group.create_task(change(task)) for task in page]
-        except* EngineUnavailable as errors:
-            detail = f"{errors.exceptions[0]}. Tasks that were changed before stay changed: repeat the request"
-            raise Refusal(ENGINE_UNAVAILABLE, detail, headers=_RETRY_AFTER) from None
+        except BaseExceptionGroup as failed:
+            # One that failed has ended the others; what the first says is what there is to say.
+            error = failed.exceptions[0]
+            if isinstance(error, EngineUnavailable):
+                detail = f"{error}. Tasks that were changed before stay changed: repeat the request"
+                raise Refusal(ENGINE_UNAVAILABLE, detail, headers=_RETRY_AFTER) from None
+            raise error from None
         kept = tuple(found for task in running if (found := task.result()) is not None)
         return Applied(len(page) - len(kept), kept, page[-1].id if len(page) == limit else None)
 

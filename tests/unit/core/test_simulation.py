@@ -21,6 +21,7 @@ from tests.unit.core.strategies import (
     seeds,
 )
 
+from redrive.core.backoff import next_delay
 from redrive.core.decision import Clock, Retry, plan
 from redrive.core.errors import InvalidDocument
 from redrive.core.policy import (
@@ -348,3 +349,29 @@ class TestProperties:
     @given(policies, scenarios, seeds)
     def test_the_same_seed_gives_the_same_answer(self, policy: Policy, scenario: Scenario, seed: int) -> None:
         assert run(policy, scenario, seed) == run(policy, scenario, seed)
+
+    @given(policies, scenarios, seeds)
+    def test_a_life_that_the_real_backoff_draws_stays_within_the_bounds(
+        self, policy: Policy, scenario: Scenario, seed: int
+    ) -> None:
+        random, now, previous = Random(seed), scenario.starts_at, None
+        taken = timedelta(seconds=min(scenario.attempt_seconds, policy.attempt_timeout_seconds))
+
+        for attempt in run(
+            replace(policy, max_elapsed_seconds=None), replace(scenario, deadline_seconds=None)
+        ).attempts:
+            delay = next_delay(policy.backoff, attempt.number, now, random, previous)
+            previous, start = delay.seconds, now + timedelta(seconds=delay.seconds)
+            now = start + taken
+
+            offset = (start - scenario.starts_at).total_seconds()
+            assert at_least(offset, attempt.starts.earliest_seconds)
+            assert at_least(attempt.starts.latest_seconds, offset)
+            if not isinstance(policy.backoff, CronBackoff):
+                assert at_least(delay.seconds, attempt.shortest_delay_seconds)
+                assert at_least(attempt.longest_delay_seconds, delay.seconds)
+
+
+def at_least(value: float, bound: float) -> bool:
+    """Compare as far as sums of floats and instants of whole microseconds agree."""
+    return value >= bound - max(1e-4, 1e-9 * abs(bound))

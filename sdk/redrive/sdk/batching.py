@@ -109,7 +109,7 @@ class Sender:
                 self._queue.remove(item)
         if future.done():
             return future.result()
-        # On its way, it may arrive as well: the same report twice is one task, since both carry the same ids.
+        # On its way, it may arrive as well: the same report twice is one task, since both carry one report id.
         return self.keep(outgoing, "the server did not answer in time")
 
     def keep(self, outgoing: Outgoing, reason: str) -> Receipt:
@@ -295,7 +295,7 @@ class Sender:
                 _settle(item.future, Unavailable(f"{reason}; and the spool {self._spool.path} failed: {error}"))
             return
         for item in batch:
-            _settle(item.future, Receipt("spooled", item.outgoing.idempotency_key))
+            _settle(item.future, item.outgoing.receipt("spooled"))
         with self._condition:
             self._unshipped = True
             if not self._closing:
@@ -408,7 +408,7 @@ def _outcome(answer: Answer, outgoing: Outgoing) -> Outcome:
     if error is not None:
         return error
     status: Literal["accepted", "duplicate"] = "duplicate" if answer.document.get("duplicate") else "accepted"
-    return Receipt(status, outgoing.idempotency_key, answer.document.get("id"))
+    return outgoing.receipt(status, answer.document.get("id"))
 
 
 def _outcome_of_item(item: dict[str, Any], outgoing: Outgoing) -> Outcome:

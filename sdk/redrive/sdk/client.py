@@ -283,7 +283,7 @@ class Redrive:
         """Send a prepared report; the decorator and the relay of the outbox do."""
         future = self._submit(outgoing, urgent=not background)
         if background and not future.done():
-            return Receipt("queued", outgoing.idempotency_key)
+            return outgoing.receipt("queued")
         return self._get().wait(outgoing, future, timeout)
 
     async def ahand_over(
@@ -295,7 +295,7 @@ class Redrive:
         # In a thread: while the server is away, submitting means writing to the disk.
         future = await asyncio.to_thread(self._submit, outgoing, urgent=not background)
         if background and not future.done():
-            return Receipt("queued", outgoing.idempotency_key)
+            return outgoing.receipt("queued")
         return await self._get().await_(outgoing, future, timeout)
 
     def keep(self, outgoing: Outgoing, reason: str) -> Receipt:

@@ -24,7 +24,7 @@ from redrive.sdk.context import SCOPE, Scope, Snooze, error_wait_seconds, says_s
 from redrive.sdk.errors import AccessDenied, ReportError, Unserialisable, UsageError
 from redrive.sdk.executor import ExecutorEntry, Registry, entry_of, make_entry
 from redrive.sdk.options import BY_ARGUMENTS, MISSING, CallOptions, Options, check_key, make_options, render_key
-from redrive.sdk.report import Outgoing, Receipt, Report, prepare, seconds, stable_key
+from redrive.sdk.report import Outgoing, Receipt, Report, prepare, seconds, stable_key, target_document
 from redrive.sdk.serialisation import serialiser_named
 
 P = ParamSpec("P")
@@ -212,9 +212,10 @@ class _Plan:
             scene=self.scene,
             target=options.target,
             group=options.group,
-            idempotency_key=stable_key(self.scene, self.executor, positional, named)
+            idempotency_key=self._by_arguments(reporter, positional, named)
             if options.idempotency_key == BY_ARGUMENTS
             else render_key(options.idempotency_key, parameters, args, kwargs),
+            dedupe=options.dedupe,
             business_key=render_key(options.business_key, parameters, args, kwargs),
             delay=max(wait, delay or 0.0) if wait is not None else delay,
             deadline=datetime.now(UTC) + timedelta(seconds=life) if life is not None else None,
@@ -226,6 +227,10 @@ class _Plan:
             metadata=options.metadata,
         )
         return prepare(report, reporter.group, reporter.target, self.executor, positional, named)
+
+    def _by_arguments(self, reporter: Reporter, args: list[Any], kwargs: dict[str, Any]) -> str:
+        target = target_document(self.options.target, self.options.group, reporter.group, reporter.target)
+        return stable_key(self.scene, self.executor, args, kwargs, target)
 
 
 def _wrap(plan: _Plan) -> Callable[..., Any]:
@@ -512,7 +517,7 @@ def _note(receipt: Receipt | None) -> str:
         return "Redrive: this failure could not be reported, so it will not be retried; see the log"
     if receipt.id is not None:
         return f"Redrive: {receipt.status} as task {receipt.id}; it will be retried"
-    return f"Redrive: {receipt.status} under the key {receipt.idempotency_key}; it will be retried"
+    return f"Redrive: {receipt.status} as report {receipt.report_id}; it will be retried"
 
 
 def _executor_name(options: Options, entry: ExecutorEntry, registry: Registry) -> str:

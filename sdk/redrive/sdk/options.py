@@ -12,13 +12,13 @@ from redrive.core.errors import InvalidDocument
 from redrive.core.policy import Backoff, EqualJitter, ExponentialBackoff, Policy
 from redrive.core.wire import NodeTarget, WorkerTarget
 from redrive.sdk.errors import UsageError
-from redrive.sdk.report import Executor, Seconds
+from redrive.sdk.report import Executor, Seconds, seconds
 from redrive.sdk.serialisation import Parameters, serialiser_named
 
 Mode: TypeAlias = Literal["only_local", "only_remote", "local_remote"]
 Errors: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 BY_ARGUMENTS: Final = "{*}"
-"""As `idempotency_key`: a stable hash of scene, executor and arguments. The same call makes one task, ever."""
+"""As `idempotency_key`: a stable hash of scene, executor and arguments. The same call makes one task at a time."""
 
 Key: TypeAlias = str | Callable[..., str | None]
 
@@ -42,6 +42,7 @@ class CallOptions(TypedDict, total=False):
     local_attempts: int
     local_backoff: Backoff | Mapping[str, Any]
     idempotency_key: Key | None
+    dedupe: Seconds | None
     business_key: Key | None
     raise_on_exhausted: bool
     default: Any
@@ -83,9 +84,11 @@ class Options:
         retry_if_result: Tells of a returned value whether it is a failure.
         local_attempts: How often the function runs in this process at most, the call itself included.
         local_backoff: Waits between them: a backoff, or its JSON form.
-        idempotency_key: A format string over the arguments (`"charge:{order_id}"`), a callable that takes them, or
-            `BY_ARGUMENTS` for a stable hash of scene, executor and arguments. None for a key of each failure alone: a
-            server keeps keys for good, so that a call that fails again next month must not be taken for a duplicate.
+        idempotency_key: Failures with one key make one task: a format string over the arguments
+            (`"charge:{order_id}"`), a callable that takes them, or `BY_ARGUMENTS` for a stable hash of scene, executor
+            and arguments. None to make a task of each failure.
+        dedupe: How long after its end a task keeps its key, in seconds: 0 for not at all, so that a call that fails
+            again later is retried again; None for as long as the server keeps the task.
         business_key: What people search for, given in the same way.
         raise_on_exhausted: Whether the error is raised once it was handed over; None is returned otherwise.
         default: Returned then in place of the error.
@@ -120,7 +123,8 @@ class Options:
     local_backoff: Backoff | Mapping[str, Any] = field(
         default_factory=lambda: ExponentialBackoff(initial_seconds=0.1, max_seconds=2, jitter=EqualJitter())
     )
-    idempotency_key: Key | None = None
+    idempotency_key: Key | None = BY_ARGUMENTS
+    dedupe: Seconds | None = 0
     business_key: Key | None = None
     raise_on_exhausted: bool = True
     default: Any = MISSING
@@ -268,6 +272,8 @@ def _check(options: Options, where: str) -> None:
     expect(not both, "fallback", "either `default` or `fallback`, not both")
     for name in ("fallback", "retry_if_result"):
         expect(getattr(options, name) is None or callable(getattr(options, name)), name, "a function")
+    kept = seconds(options.dedupe)
+    expect(kept is None or kept >= 0, "dedupe", "seconds from 0, or None for as long as the task is kept")
     if options.serialiser is not None:
         serialiser_named(options.serialiser)
     if isinstance(options.policy, Mapping):

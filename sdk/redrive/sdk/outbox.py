@@ -97,8 +97,8 @@ def store(session: Any, outgoing: Outgoing) -> Receipt:
     Raises:
         UsageError: The object is no session or connection, or an asynchronous one.
     """
-    _port(session).run(_INSERT, (_row_id(outgoing), outgoing.idempotency_key, outgoing.text))
-    return Receipt("stored", outgoing.idempotency_key)
+    _port(session).run(_INSERT, (_row_id(outgoing), outgoing.idempotency_key or "", outgoing.text))
+    return outgoing.receipt("stored")
 
 
 async def astore(session: Any, outgoing: Outgoing) -> Receipt:
@@ -115,8 +115,8 @@ async def astore(session: Any, outgoing: Outgoing) -> Receipt:
         UsageError: The object is no session or connection.
     """
     port = await _aport(session)
-    await port.arun(_INSERT, (_row_id(outgoing), outgoing.idempotency_key, outgoing.text))
-    return Receipt("stored", outgoing.idempotency_key)
+    await port.arun(_INSERT, (_row_id(outgoing), outgoing.idempotency_key or "", outgoing.text))
+    return outgoing.receipt("stored")
 
 
 class Poster(Protocol):
@@ -131,7 +131,7 @@ class Relay:
     """Sends the committed rows of an outbox, again and again.
 
     Several relays may work on one table: in PostgreSQL and MySQL each takes rows of its own, elsewhere two may send
-    the same row, which makes one task, since it carries one key.
+    the same row, which makes one task, since it carries one report id.
 
     Args:
         client: The client that sends.
@@ -254,7 +254,7 @@ class Relay:
         rows: Sequence[tuple[str, str, str]] = yield _Step(_SELECT + lock)
         if not rows:
             return 0
-        reports = [Outgoing(str(text), str(key), str(row_id)) for row_id, key, text in rows]
+        reports = [Outgoing(str(text), str(key) or None, str(row_id)) for row_id, key, text in rows]
         outcomes: list[Receipt | ReportError] = yield _Step("", reports=reports)
         taken = 0
         for report, outcome in zip(reports, outcomes, strict=True):

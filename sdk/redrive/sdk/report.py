@@ -17,9 +17,6 @@ from redrive.core.wire import MAX_TASK_BYTES, NodeTarget, WebhookTarget, WorkerT
 from redrive.sdk.errors import Unserialisable, UsageError
 from redrive.sdk.serialisation import dump
 
-REPORT_ID: Final = "redrive.report_id"
-"""Key in a task's metadata that names the report itself: the same report sent twice carries the same id."""
-
 MAX_STACK: Final = 16_000
 MAX_MESSAGE: Final = 2_000
 
@@ -40,6 +37,7 @@ class ReportOptions(TypedDict, total=False):
     target: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] | None
     group: str | None
     idempotency_key: str | None
+    dedupe: Seconds | None
     business_key: str | None
     delay: Seconds | None
     deadline: datetime | None
@@ -63,7 +61,9 @@ class Report:
         body: A webhook's body, any JSON; None sends the named arguments.
         target: Where attempts go; None for the client's own: its `task_queue` if it has one, else a node of the group.
         group: The group that runs the attempts; None for the client's own.
-        idempotency_key: Reports with one key make one task while it lives; None for a key of this report alone.
+        idempotency_key: Reports with one key make one task; None for a task of this report alone.
+        dedupe: How long after its end the task keeps that key, in seconds: 0 for not at all, so that the next report
+            makes a task of its own; None for as long as the server keeps the task.
         business_key: What people search for, such as an order number.
         delay: Wait before the first attempt, in seconds; None leaves it to the policy.
         deadline: When the task is worthless.
@@ -88,6 +88,7 @@ class Report:
     target: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] | None = None
     group: str | None = None
     idempotency_key: str | None = None
+    dedupe: Seconds | None = 0
     business_key: str | None = None
     delay: Seconds | None = None
     deadline: datetime | None = None
@@ -106,13 +107,15 @@ class Receipt:
         status: `accepted`: on the server's disk. `duplicate`: the server had it already. `spooled`: on this machine's
             disk, to be sent when the server is back. `queued`: in memory, on its way (background reports only).
             `stored`: in the caller's database transaction (outbox).
-        idempotency_key: The key of the task.
+        idempotency_key: The key of the task; None when it has none.
         id: The task's id; None while only this process knows of it.
+        report_id: Names the report: however often it is sent, it makes one task.
     """
 
     status: Literal["accepted", "duplicate", "spooled", "queued", "stored"]
-    idempotency_key: str
+    idempotency_key: str | None
     id: str | None = None
+    report_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,14 @@ class Outgoing:
     """A report as it travels: made once, so that every re-send is the same to the byte."""
 
     text: str
-    idempotency_key: str
+    idempotency_key: str | None
     report_id: str
+
+    def receipt(
+        self, status: Literal["accepted", "duplicate", "spooled", "queued", "stored"], task: str | None = None
+    ) -> Receipt:
+        """Say what became of it."""
+        return Receipt(status, self.idempotency_key, task, self.report_id)
 
     @property
     def size(self) -> int:
@@ -163,18 +172,21 @@ def prepare(
         UsageError: An option is impossible.
         Unserialisable: The payload is no JSON, or too large.
     """
-    # The client's task queue is its own group's; of another group's queue it knows nothing.
-    own_target = target if report.group in (None, group) else NodeTarget()
     report_id = os.urandom(16).hex()
-    key = report.idempotency_key or f"report:{report_id}"
+    key = report.idempotency_key or None
+    dedupe = seconds(report.dedupe)
+    if dedupe is not None and dedupe < 0:
+        raise UsageError(f"dedupe: expected 0 seconds or more, or None for as long as the task is kept, got {dedupe:g}")
     document: dict[str, Any] = {
         "group": report.group or group,
         "scene": report.scene,
         "executor": executor,
         "args": list(args),
         "kwargs": dict(kwargs),
-        "target": encode(_target(report.target, own_target)),
+        "target": target_document(report.target, report.group, group, target),
+        "report_id": report_id,
         "idempotency_key": key,
+        "dedupe_seconds": dedupe if key is not None else None,
         "business_key": report.business_key,
         "delay_seconds": seconds(report.delay),
         "deadline": _instant(report.deadline),
@@ -182,7 +194,7 @@ def prepare(
         "policy": encode(report.policy) if report.policy is not None else None,
         "error": error_document(report.error) if isinstance(report.error, BaseException) else report.error,
         "trace_context": dict(report.trace_context) or current_trace_context(),
-        "metadata": {**report.metadata, REPORT_ID: report_id},
+        "metadata": dict(report.metadata),
     }
     if report.body is not None:
         document["body"] = dump(report.body, where="body")
@@ -199,7 +211,9 @@ def prepare(
     return Outgoing(text, key, report_id)
 
 
-def stable_key(scene: str, executor: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+def stable_key(
+    scene: str, executor: str, args: Sequence[Any], kwargs: Mapping[str, Any], target: Mapping[str, Any]
+) -> str:
     """Make the default idempotency key: the same for the same call, in any process.
 
     Args:
@@ -207,13 +221,17 @@ def stable_key(scene: str, executor: str, args: Sequence[Any], kwargs: Mapping[s
         executor: Name of the executor.
         args: Positional arguments as JSON.
         kwargs: Named arguments as JSON.
+        target: Where attempts go, as JSON. Unless that is the group's nodes it counts, too: the server would refuse
+            a second report of one key that wants its attempts elsewhere, as it refuses other arguments.
 
     Returns:
         64 hexadecimal digits.
     """
     import hashlib  # noqa: PLC0415 - needed at the first failure, not before
 
-    canonical = json.dumps([scene, executor, list(args), dict(kwargs)], sort_keys=True, separators=(",", ":"))
+    elsewhere = [] if target == {"kind": "node"} else [dict(target)]
+    call = [scene, executor, list(args), dict(kwargs), *elsewhere]
+    canonical = json.dumps(call, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -248,11 +266,25 @@ def current_trace_context() -> dict[str, str]:
     return carrier
 
 
-def _target(
-    given: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] | None, own: NodeTarget | WorkerTarget
-) -> NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any]:
+def target_document(
+    given: NodeTarget | WorkerTarget | WebhookTarget | Mapping[str, Any] | None,
+    group: str | None,
+    own_group: str,
+    own: NodeTarget | WorkerTarget,
+) -> dict[str, Any]:
+    """Tell where attempts go, as JSON.
+
+    Args:
+        given: What the report says.
+        group: The group that the report names.
+        own_group: The client's own group.
+        own: The client's own target.
+    """
+    # The client's task queue is its own group's; of another group's queue it knows nothing.
+    own = own if group in (None, own_group) else NodeTarget()
     is_own_queue = isinstance(given, Mapping) and dict(given) == {"kind": "worker"} and isinstance(own, WorkerTarget)
-    return own if given is None or is_own_queue else given
+    document: dict[str, Any] = encode(own if given is None or is_own_queue else given)
+    return document
 
 
 def _instant(value: datetime | None) -> str | None:

@@ -84,7 +84,7 @@ class Spool:
             sqlite3.Error: The disk does not take them.
             OSError: The folder cannot be made.
         """
-        rows = [(item.report_id, item.idempotency_key, item.text, time.time()) for item in reports]
+        rows = [(item.report_id, item.idempotency_key or "", item.text, time.time()) for item in reports]
         with self._lock, self._open() as connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO reports (report_id, idempotency_key, document, spooled_at) VALUES (?, ?, ?, ?)",
@@ -111,7 +111,7 @@ class Spool:
                 total += len(document)
                 if taken and total > max_size:
                     break
-                taken.append(Spooled(position, Outgoing(document, key, report_id)))
+                taken.append(Spooled(position, Outgoing(document, key or None, report_id)))
         return taken
 
     def remove(self, positions: Sequence[int]) -> None:

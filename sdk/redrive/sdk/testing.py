@@ -115,9 +115,9 @@ class Task:
         return self.document.get("business_key")
 
     @property
-    def idempotency_key(self) -> str:
+    def idempotency_key(self) -> str | None:
         """The idempotency key."""
-        return str(self.document["idempotency_key"])
+        return self.document.get("idempotency_key")
 
     @property
     def error(self) -> str | None:
@@ -154,20 +154,20 @@ class Reports:
         future: Future[Receipt] = Future()
         document: dict[str, Any] = json.loads(outgoing.text)
         with self._lock:
-            known = next((task for task in self.tasks if task.idempotency_key == outgoing.idempotency_key), None)
+            known = next((task for task in reversed(self.tasks) if _is_known(task, document)), None)
+            task = known or Task(f"task-{len(self.tasks) + 1}", document)
             if known is None:
-                task = Task(f"task-{len(self.tasks) + 1}", document)
                 self.tasks.append(task)
         if known is not None:
             if _payload(known.document) != _payload(document):
                 detail = f"the key {outgoing.idempotency_key!r} is known with another payload"
                 future.set_exception(Conflict(409, {"title": "Conflict", "status": 409, "detail": detail}))
             else:
-                future.set_result(Receipt("duplicate", outgoing.idempotency_key, known.id))
+                future.set_result(outgoing.receipt("duplicate", known.id))
             return future
         if self._inline:
             self._drain_now()
-        future.set_result(Receipt("accepted", outgoing.idempotency_key, self.tasks[-1].id))
+        future.set_result(outgoing.receipt("accepted", task.id))
         return future
 
     def withdraw(self, outgoing: Outgoing, future: Future[Receipt]) -> Receipt:
@@ -588,6 +588,16 @@ def _in_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def _is_known(task: Task, document: Mapping[str, Any]) -> bool:
+    """Whether a task is what a report is about, as the server decides it: by the report's id, or by a key in use."""
+    if task.document.get("report_id") == document["report_id"]:
+        return True
+    key = document.get("idempotency_key")
+    same = [task.document.get(name) == document.get(name) for name in ("group", "scene", "idempotency_key")]
+    # No time passes between two reports here: a task that keeps its key for a while after its end has it still.
+    return key is not None and all(same) and (task.status == "waiting" or task.document.get("dedupe_seconds") != 0)
 
 
 def _payload(document: Mapping[str, Any]) -> Sequence[Any]:

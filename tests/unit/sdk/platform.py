@@ -18,7 +18,8 @@ SECRET = "whsec_" + "QUJD" * 8
 
 class Platform:
     def __init__(self) -> None:
-        self.tasks: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.keys: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.reports: dict[str, dict[str, Any]] = {}
         self.order: list[dict[str, Any]] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.nodes: dict[str, dict[str, Any]] = {}
@@ -48,6 +49,11 @@ class Platform:
             self._thread.join()
             server.close_connections()
             server.server_close()
+
+    def end(self, task: dict[str, Any]) -> None:
+        """Let a task end: what becomes of its key is what its report asked for."""
+        if task.get("dedupe_seconds") == 0:
+            self.keys = {key: known for key, known in self.keys.items() if known is not task}
 
     def wait_for(self, condition: Callable[[], object], timeout: float = 30.0) -> None:
         with self.changed:
@@ -104,15 +110,15 @@ class Platform:
         if body["scene"] == "refused":
             errors = [{"field": "policy.max_attempts", "message": "expected 1 or more"}]
             return 422, {"title": "Invalid", "status": 422, "detail": "no", "errors": errors}
-        key = (body["group"], body["scene"], body["idempotency_key"])
-        known = self.tasks.get(key)
+        key = (body["group"], body["scene"], body.get("idempotency_key") or f"report {body['report_id']}")
+        known = self.reports.get(body["report_id"]) or self.keys.get(key)
         payload = (body.get("args"), body.get("kwargs"))
         if known is not None:
             if (known.get("args"), known.get("kwargs")) != payload:
                 return 409, {"title": "Conflict", "status": 409, "detail": "other payload"}
             return 200, {"id": known["id"], "duplicate": True}
         task = {**body, "id": str(uuid.uuid4())}
-        self.tasks[key] = task
+        self.keys[key] = self.reports[body["report_id"]] = task
         self.order.append(task)
         return 201, {"id": task["id"], "duplicate": False}
 

@@ -142,7 +142,6 @@ def test_a_result_can_be_a_failure(call: Any, client: Redrive, platform: Platfor
 
 def test_a_handed_over_failure_can_give_a_default_or_a_fallback(call: Any, client: Redrive, platform: Platform) -> None:
     assert call(client, failing(), default="later")("o-1") == "later"
-    platform.tasks.clear()
     client.registry = type(client.registry)()
     assert call(client, failing(), fallback="{} queued".format)("o-2") == "o-2 queued"
     client.registry = type(client.registry)()
@@ -188,24 +187,60 @@ def test_a_deadline_is_counted_from_the_failure(call: Any, client: Redrive, plat
     assert platform.order[0]["delay_seconds"] == 5
 
 
-def test_each_failure_is_a_task_of_its_own_unless_a_key_says_otherwise(client: Redrive, platform: Platform) -> None:
+def test_failures_of_one_call_make_one_task_unless_a_key_says_otherwise(client: Redrive, platform: Platform) -> None:
     def fail(order: str, amount: int) -> None:
         raise Down
 
     def by_hand(order: str, amount: int) -> str:
         return f"{order}/{amount}"
 
-    own = client.retryable("own", mode="only_remote", name="own")(fail)
-    by_arguments = client.retryable("args", mode="only_remote", name="args", idempotency_key=BY_ARGUMENTS)(fail)
+    plain = client.retryable("plain", mode="only_remote", name="plain")(fail)
+    same = client.retryable("plain", mode="only_remote", name="plain", idempotency_key=BY_ARGUMENTS)(fail)
+    each = client.retryable("each", mode="only_remote", name="each", idempotency_key=None)(fail)
     by_format = client.retryable("fmt", mode="only_remote", name="fmt", idempotency_key="charge:{order}")(fail)
     by_function = client.retryable("fn", mode="only_remote", name="fn", idempotency_key=by_hand)(fail)
-    for function in (own, by_arguments, by_format, by_function):
+    for function in (plain, same, each, by_format, by_function):
         for calling in (lambda f=function: f("o-1", 5), lambda f=function: f(amount=5, order="o-1")):
             with pytest.raises(Down):
                 calling()
+    with pytest.raises(Down):
+        plain("o-1", 6)
 
-    assert [task["scene"] for task in platform.order] == ["own", "own", "args", "fmt", "fn"]
-    assert [task["idempotency_key"] for task in platform.order[3:]] == ["charge:o-1", "o-1/5"]
+    assert [task["scene"] for task in platform.order] == ["plain", "each", "each", "fmt", "fn", "plain"]
+    assert [task.get("idempotency_key") for task in platform.order[1:5]] == [None, None, "charge:o-1", "o-1/5"]
+    assert len(platform.order[0]["idempotency_key"]) == 64
+    assert len({task["report_id"] for task in platform.order}) == 6
+
+
+def test_a_call_that_fails_again_after_its_task_has_ended_makes_a_new_one(
+    call: Any, client: Redrive, platform: Platform
+) -> None:
+    charge = call(client, failing(), mode="only_remote")
+    notes: list[str] = []
+    for end in (False, True, False):
+        with pytest.raises(Down) as caught:
+            charge("o-1")
+        notes.append(caught.value.__notes__[-1])
+        if end:
+            platform.end(platform.order[0])
+
+    first, second = platform.order
+    assert first["idempotency_key"] == second["idempotency_key"]
+    assert first["dedupe_seconds"] == second["dedupe_seconds"] == 0
+    assert [note.split()[1] for note in notes] == ["accepted", "duplicate", "accepted"]
+    assert second["id"] in notes[2]
+
+
+@pytest.mark.parametrize(("dedupe", "sent"), [(None, None), (60, 60), (timedelta(hours=1), 3600), (0, 0)])
+def test_a_key_can_outlive_its_task(client: Redrive, platform: Platform, dedupe: Any, sent: float | None) -> None:
+    @client.retryable("charge", mode="only_remote", dedupe=dedupe)
+    def charge(order: str) -> None:
+        raise Down
+
+    with pytest.raises(Down):
+        charge("o-1")
+
+    assert platform.order[0].get("dedupe_seconds") == sent
 
 
 def test_a_snapshot_keeps_arguments_as_they_were(client: Redrive, platform: Platform) -> None:
@@ -241,7 +276,7 @@ def test_inner_calls_join_the_outermost_unless_they_are_separate(client: Redrive
         outer()
 
     assert calls == ["inner", "inner"]
-    assert [task["scene"] for task in platform.order] == ["separate", "separate", "outer"]
+    assert [task["scene"] for task in platform.order] == ["separate", "outer"], "the same call is one task"
 
 
 async def test_tasks_join_while_the_outermost_runs_and_not_after_it(client: Redrive, platform: Platform) -> None:
@@ -394,6 +429,7 @@ def test_the_signature_stays(client: Redrive) -> None:
         ({"local_backoff": {"kind": "linaer"}}, "local_backoff.kind"),
         ({"default": 1, "fallback": print}, "either `default` or `fallback`"),
         ({"priority": 9}, r"1 \(first\) to 5"),
+        ({"dedupe": -1}, "dedupe: expected seconds from 0"),
         ({"serialiser": "pickle"}, "no serialiser is named 'pickle'"),
         ({"name": "two words"}, "visible characters"),
         ({"version": 0}, "expected 1 or more"),

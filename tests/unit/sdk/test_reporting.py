@@ -18,6 +18,7 @@ from redrive.sdk import (
     AccessDenied,
     Conflict,
     NotConfigured,
+    Receipt,
     Redrive,
     Rejected,
     Report,
@@ -78,6 +79,38 @@ async def test_the_same_key_makes_one_task(client: Redrive, platform: Platform) 
     assert first.id == second.id
     with pytest.raises(Conflict, match="other payload"):
         await client.areport("s", executor="e", args=[2], idempotency_key="k")
+    platform.end(platform.order[0])
+    assert (await client.areport("s", executor="e", args=[2], idempotency_key="k")).status == "accepted"
+
+
+def test_reports_without_a_key_are_tasks_of_their_own_and_each_has_a_name(client: Redrive, platform: Platform) -> None:
+    receipts = [client.report("s", executor="e", metadata={"shop": 7}) for _ in range(2)]
+
+    assert [receipt.idempotency_key for receipt in receipts] == [None, None]
+    assert [receipt.report_id for receipt in receipts] == [task["report_id"] for task in platform.order]
+    assert len({receipt.report_id for receipt in receipts}) == 2
+    assert all("idempotency_key" not in task and "dedupe_seconds" not in task for task in platform.order)
+    assert platform.order[0]["metadata"] == {"shop": 7}
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_report_that_is_sent_again_after_its_task_has_ended_makes_no_second_one(
+    client: Redrive, platform: Platform, tmp_path: Path, key: str | None
+) -> None:
+    platform.stop()
+    client.report("s", executor="e", idempotency_key=key)
+    spool = Spool(tmp_path / "spool.sqlite3")
+    (kept,) = spool.first(10, 1_000_000)
+    spool.close()
+    platform.start()
+    (first,) = client.post([kept.outgoing])
+    platform.end(platform.order[0])
+    (second,) = client.post([kept.outgoing])
+
+    assert isinstance(first, Receipt)
+    assert isinstance(second, Receipt)
+    assert second == Receipt("duplicate", key, first.id, first.report_id)
+    assert len(platform.order) == 1
 
 
 def test_a_refusal_names_the_field(client: Redrive) -> None:
@@ -351,6 +384,7 @@ def test_a_batch_that_is_too_large_for_a_proxy_is_split(client: Redrive, platfor
         ({"executor": print}, "decorated with @executor"),
         ({"executor": "e", "args": [object()]}, r"args\[0\].*cannot travel"),
         ({"executor": "e", "args": ["x" * 2_000_000]}, "store the large part"),
+        ({"executor": "e", "idempotency_key": "k", "dedupe": -1}, "dedupe: expected 0 seconds or more"),
         ({"executor": "e", "deadline": datetime(2026, 1, 1)}, "expected an aware datetime"),  # noqa: DTZ001
     ],
 )

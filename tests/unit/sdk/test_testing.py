@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from redrive.sdk import Conflict, Redrive, UsageError, current_attempt, retryable, snooze, stop, testing
 from redrive.sdk.testing import Faults, InjectedFault, fail, http, ok, timeout
-
-pytest_plugins = ["redrive.sdk.pytest_plugin"]
 
 
 class Bank:
@@ -137,11 +136,18 @@ async def test_a_running_loop_must_await(redrive_reports: testing.Reports) -> No
 
 
 def test_keys_behave_as_on_the_server(tmp_path: Path) -> None:
-    with Redrive("http://127.0.0.1:1", group="g", spool=False) as client, testing.manual(client):
-        assert client.report("s", executor="e", args=[1], idempotency_key="k").status == "accepted"
-        assert client.report("s", executor="e", args=[1], idempotency_key="k").status == "duplicate"
+    with Redrive("http://127.0.0.1:1", group="g", spool=False) as client, testing.manual(client) as reports:
+
+        def report(argument: int, scene: str = "s", **options: Any) -> str:
+            return client.report(scene, executor="e", args=[argument], idempotency_key="k", **options).status
+
+        assert [report(1), report(1), report(2, "other scene")] == ["accepted", "duplicate", "accepted"]
         with pytest.raises(Conflict):
-            client.report("s", executor="e", args=[2], idempotency_key="k")
+            report(2)
+        reports.tasks[0].status = "dead"
+        assert [report(2, dedupe=60), report(2)] == ["accepted", "duplicate"]
+        reports.tasks[-1].status = "succeeded"
+        assert report(2) == "duplicate", "it keeps its key for a minute, and no minute passes in a test"
 
 
 async def test_faults_stand_in_front_of_functions_and_transports() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from temporalio import activity
 
 from redrive.core.messages import RECORD, Record
+from redrive.core.states import TERMINAL
 from redrive.store import tasks
+from redrive.store.callbacks import insert_callback
 from redrive.store.database import Database
 
 
@@ -21,10 +25,15 @@ class Recorder:
 
     @activity.defn(name=RECORD)
     async def record(self, change: Record) -> None:
-        """Write one decision: the attempt's reason and the task's state, in one transaction.
+        """Write one decision: the attempt's reason and the task's state, and at its end the callback, together.
 
         Args:
             change: The decision.
         """
-        async with self._database.session() as session:
-            await tasks.record(session, change)
+        if change.status not in TERMINAL:
+            async with self._database.session() as session:
+                await tasks.record(session, change)
+            return
+        async with self._database.begin() as session:
+            if await tasks.record(session, change):
+                await insert_callback(session, UUID(change.task_id))

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from redrive.store import scenes
+from redrive.store.callbacks import insert_callback
 from redrive.store.database import Database
 from redrive.store.tasks import KeyedTask, NewTask, find_keyed, insert_tasks, release_keys
 
@@ -102,6 +103,9 @@ class Intake:
                         ids |= await insert_tasks(session, [task for task in older if task.id in free])
                         older = [task for task in older if task.id not in ids]
                     known = await find_keyed(session, older) if older else {}
+                    for task in ordered:
+                        if task.callbacks and task.finished_at is not None and task.id in ids:
+                            await insert_callback(session, task.id)  # it has ended before it could begin
                 return await self._again(Inserted(ids, known), older)
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) != _DEADLOCK or not left:

@@ -196,6 +196,7 @@ class Reporter:
             body=report.body,
             dedupe_seconds=report.dedupe_seconds,
             report_id=report.report_id,
+            callbacks=None if report.callbacks is None else report.callbacks.model_dump(exclude_none=True) or None,
         )
         return Accepted(task, payload)
 

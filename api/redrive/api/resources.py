@@ -40,6 +40,7 @@ class Links:
             **self._facts(task),
             policy=task.policy,
             policy_override=task.policy_override,
+            callbacks=task.callbacks,
             args=payload.args,
             kwargs=payload.kwargs,
             body=payload.body,
@@ -80,6 +81,7 @@ class Links:
             target=task.target,
             policy=task.policy,
             policy_override=task.policy_override,
+            callbacks=task.callbacks,
             policy_version=task.policy_version,
             last_error=TaskError.model_construct(
                 type=task.error_type, message=task.error_message, stack=task.error_stack

@@ -241,6 +241,7 @@ class Task(Table, table=True):
     payload_revision: int = _number(1)
     business_key: str | None = Field(default=None, sa_column=_text(nullable=True))
     duplicates: int = _number(0)
+    callbacks: dict[str, str] | None = Field(default=None, sa_column=_document(None, nullable=True))
     target: dict[str, Any] = Field(sa_column=_document(None))
     policy: dict[str, Any] = Field(sa_column=_document(None))
     policy_override: dict[str, Any] | None = Field(default=None, sa_column=_document(None, nullable=True))

@@ -73,6 +73,7 @@ class NewTask:
     parent_id: UUID | None = None
     dedupe_seconds: float | None = None
     report_id: str | None = None
+    callbacks: Mapping[str, str] | None = None
 
     @property
     def dedupe_key(self) -> str | None:
@@ -178,7 +179,7 @@ _INPUT_TYPES: Final = {
     "payload_hash": "text", "business_key": "text", "target": "jsonb", "policy": "jsonb",
     "policy_override": "jsonb", "policy_version": "int", "error_type": "text", "error_message": "text",
     "error_stack": "text", "fingerprint": "text", "trace_context": "jsonb", "metadata": "jsonb",
-    "created_at": "timestamptz", "finished_at": "timestamptz",
+    "callbacks": "jsonb", "created_at": "timestamptz", "finished_at": "timestamptz",
 }  # fmt: skip
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in _INPUT_TYPES)
 _DEFINITIONS: Final = ", ".join(f'"{name}" {kind}' for name, kind in _INPUT_TYPES.items())

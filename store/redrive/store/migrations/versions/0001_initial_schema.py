@@ -101,6 +101,7 @@ def upgrade() -> None:
         sa.Column("payload_revision", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("business_key", sa.Text(), nullable=True),
         sa.Column("duplicates", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("callbacks", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("target", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("policy", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("policy_override", postgresql.JSONB(astext_type=sa.Text()), nullable=True),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import psycopg
 import uuid_utils.compat
 from psycopg import AsyncConnection as PsycopgConnection
 from sqlalchemy import URL, make_url, text
@@ -28,8 +30,10 @@ class Database:
 
     def __init__(self, url: str, pool_size: int = 12, application: str = "redrive") -> None:
         self.url = driver_url(url)
+        self._application = application
         self._engine: AsyncEngine = create_async_engine(
             self.url,
+            async_creator=self._connect,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=30,
@@ -38,16 +42,6 @@ class Database:
             pool_use_lifo=True,
             # Errors are logged, and parameters are payloads.
             hide_parameters=True,
-            connect_args={
-                "application_name": application,
-                "connect_timeout": 5,
-                # Instants are UTC wherever the server stands.
-                "options": "-c timezone=UTC",
-                # A vanished server must not hold a worker for the two hours of the kernel's default.
-                "keepalives_idle": 30,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-            },
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -73,13 +67,39 @@ class Database:
         Yields:
             The connection; its `notifies()` gives what arrives.
         """
-        url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = await PsycopgConnection.connect(url, autocommit=True, connect_timeout=5)
+        connection = await self._connect()
         try:
+            await connection.set_autocommit(True)
             await connection.execute(f'LISTEN "{channel}"'.encode())
             yield connection
         finally:
             await connection.close()
+
+    async def _connect(self) -> PsycopgConnection[Any]:
+        """Open a connection, to its end even when the caller is cancelled meanwhile.
+
+        A connection that is given up half-way is not closed at once, and its server process waits for the rest of the
+        handshake for a minute; until then nobody can drop the database, and other commands may wait for it too.
+        """
+        connecting = asyncio.create_task(
+            PsycopgConnection.connect(
+                self.url.set(drivername="postgresql").render_as_string(hide_password=False),
+                application_name=self._application,
+                connect_timeout=5,
+                # Instants are UTC wherever the server stands.
+                options="-c timezone=UTC",
+                # A vanished server must not hold a worker for the two hours of the kernel's default.
+                keepalives_idle=30,
+                keepalives_interval=5,
+                keepalives_count=3,
+            )
+        )
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            with suppress(psycopg.Error):
+                (await connecting).pgconn.finish()
+            raise
 
     async def ping(self) -> None:
         """Prove that the database answers.

@@ -1,0 +1,38 @@
+"""Pages for people."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.api.client import Api, problem
+
+from redrive.api.problems import KINDS
+
+
+async def test_the_first_page_runs_its_own_script_and_nothing_else(api: Api) -> None:
+    answer = await api.get("/")
+
+    policy = answer.headers["content-security-policy"]
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert policy.count("sha256-") == 2
+    assert "http://" not in answer.text
+    assert "https://" not in answer.text
+
+
+KIND_NAMES = sorted(KINDS)
+
+
+async def test_every_kind_of_problem_has_a_page_at_its_type(api: Api, subtests: pytest.Subtests) -> None:
+    for name in KIND_NAMES:
+        with subtests.test(name=str(name)[:80]):
+            answer = await api.get(KINDS[name].type)
+
+            assert answer.status_code == 200
+            assert KINDS[name].title.partition("'")[0] in answer.text
+            assert KINDS[name].type in (await api.get("/problems")).text
+
+
+async def test_an_unknown_kind_has_none(api: Api) -> None:
+    problem(await api.get("/problems/<script>"), 404, "problem-not-found")

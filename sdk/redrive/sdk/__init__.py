@@ -22,6 +22,7 @@ from redrive.sdk.context import (
     stop,
 )
 from redrive.sdk.decorator import Retryable
+from redrive.sdk.ends import TaskEnd
 from redrive.sdk.errors import (
     AccessDenied,
     AttemptCancelled,
@@ -67,6 +68,7 @@ __all__ = [
     "Serialiser",
     "Snooze",
     "Stop",
+    "TaskEnd",
     "Unavailable",
     "UnknownExecutor",
     "Unrestorable",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from redrive.core.errors import InvalidDocument
 from redrive.core.wire import NodeTarget, WorkerTarget
 from redrive.sdk.decorator import RetryableDecorator, retryable_decorator
+from redrive.sdk.ends import EVENTS, callback_name
 from redrive.sdk.errors import NotConfigured, ReportError, UsageError
 from redrive.sdk.executor import ExecutorDecorator, Registry, entry_of, executor_decorator
 from redrive.sdk.options import RetryableOptions
@@ -731,6 +732,12 @@ class Redrive:
 
     def _prepare(self, report: Report) -> Outgoing:
         executor, args, kwargs = report.executor, report.args, report.kwargs
+        call = entry.parameters.signature() if (entry := entry_of(executor)) is not None else None
+        callbacks = {
+            event: callback_name(callback, event, self.registry, f"report({report.scene!r})", call)
+            for event in EVENTS
+            if (callback := getattr(report, event)) is not None
+        }
         if executor is None or isinstance(executor, str):
             place = f"report({report.scene!r})"
             return prepare(
@@ -740,8 +747,8 @@ class Redrive:
                 executor,
                 [dump(item, where=f"{place}.args[{index}]") for index, item in enumerate(args)],
                 {name: dump(item, where=f"{place}.kwargs[{name!r}]") for name, item in kwargs.items()},
+                callbacks,
             )
-        entry = entry_of(executor)
         if entry is None:
             raise UsageError(
                 f"executor: expected a name or a function decorated with @executor or @retryable, got {executor!r}"
@@ -751,7 +758,7 @@ class Redrive:
             positional, named = entry.parameters.dump((*receiver, *args), kwargs)
         except TypeError as error:
             raise UsageError(f"report({report.scene!r}): the arguments do not fit {entry.name}: {error}") from None
-        return prepare(report, self._group, self._target, entry.name, positional, named)
+        return prepare(report, self._group, self._target, entry.name, positional, named, callbacks)
 
     def _submit_all(self, reports: Sequence[Report]) -> list[tuple[Outgoing, Future[Receipt]]]:
         prepared = [self._prepare(report) for report in reports]

@@ -10,6 +10,7 @@ functions and one awaits those of coroutines.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import logging
@@ -21,6 +22,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, 
 
 from redrive.core.wire import NodeTarget, WorkerTarget
 from redrive.sdk.context import SCOPE, Scope, Snooze, error_wait_seconds, says_stop
+from redrive.sdk.ends import EVENTS, callback_name
 from redrive.sdk.errors import AccessDenied, ReportError, Unserialisable, UsageError
 from redrive.sdk.executor import ExecutorEntry, Registry, entry_of, make_entry
 from redrive.sdk.options import BY_ARGUMENTS, MISSING, CallOptions, Options, check_key, make_options, render_key
@@ -163,7 +165,14 @@ def retryable_decorator(
         check_key(made.business_key, "business_key", entry.parameters, entry.name)
         if made.reports and made.executor is None:
             registry.add(entry)
-        plan = _Plan(scene, function, entry, made, reporter, _executor_name(made, entry, registry))
+        if not made.reports and (made.on_success is not None or made.on_dead is not None):
+            raise UsageError(
+                f"{entry.name}: mode='only_local' reports nothing, so that on_success and on_dead would never be "
+                "called: leave them out, or choose another mode"
+            )
+        callbacks = _callbacks(made, entry, registry)
+        name = _executor_name(made, entry, registry)
+        plan = _Plan(scene, function, entry, made, reporter, registry, name, callbacks)
         return cast("Retryable[P, R]", _wrap(plan))
 
     return decorate
@@ -178,7 +187,9 @@ class _Plan:
     entry: ExecutorEntry
     options: Options
     reporter: Callable[[], Reporter]
+    registry: Registry
     executor: str
+    callbacks: Mapping[str, str]
     unchecked: bool = True
 
     def dump(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -226,7 +237,7 @@ class _Plan:
             else {"type": "redrive.RetryIfResult", "message": "the result said: retry"},
             metadata=options.metadata,
         )
-        return prepare(report, reporter.group, reporter.target, self.executor, positional, named)
+        return prepare(report, reporter.group, reporter.target, self.executor, positional, named, self.callbacks)
 
     def _by_arguments(self, reporter: Reporter, args: list[Any], kwargs: dict[str, Any]) -> str:
         target = target_document(self.options.target, self.options.group, reporter.group, reporter.target)
@@ -244,7 +255,8 @@ def _wrap(plan: _Plan) -> Callable[..., Any]:
         made = make_options(options, plan.entry.name, plan.options)
         check_key(made.idempotency_key, "idempotency_key", plan.entry.parameters, plan.entry.name)
         check_key(made.business_key, "business_key", plan.entry.parameters, plan.entry.name)
-        return _wrap(_Plan(plan.scene, plan.function, plan.entry, made, plan.reporter, plan.executor))
+        callbacks = _callbacks(made, plan.entry, plan.registry)
+        return _wrap(dataclasses.replace(plan, options=made, callbacks=callbacks, unchecked=True))
 
     attributes = cast("Any", wrapper)
     attributes.original = plan.function
@@ -518,6 +530,17 @@ def _note(receipt: Receipt | None) -> str:
     if receipt.id is not None:
         return f"Redrive: {receipt.status} as task {receipt.id}; it will be retried"
     return f"Redrive: {receipt.status} as report {receipt.report_id}; it will be retried"
+
+
+def _callbacks(options: Options, entry: ExecutorEntry, registry: Registry) -> dict[str, str]:
+    # A serialiser may bring arguments back in another shape: then only the call itself shows whether they fit.
+    call = entry.parameters.signature() if options.serialiser is None else None
+    given = {event: getattr(options, event) for event in EVENTS}
+    return {
+        event: callback_name(callback, event, registry, entry.name, call)
+        for event, callback in given.items()
+        if callback is not None
+    }
 
 
 def _executor_name(options: Options, entry: ExecutorEntry, registry: Registry) -> str:

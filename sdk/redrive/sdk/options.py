@@ -11,6 +11,7 @@ from redrive.core.documents import decode, did_you_mean
 from redrive.core.errors import InvalidDocument
 from redrive.core.policy import Backoff, EqualJitter, ExponentialBackoff, Policy
 from redrive.core.wire import NodeTarget, WorkerTarget
+from redrive.sdk.ends import Callback
 from redrive.sdk.errors import UsageError
 from redrive.sdk.report import Executor, Seconds, seconds
 from redrive.sdk.serialisation import Parameters, serialiser_named
@@ -60,6 +61,8 @@ class CallOptions(TypedDict, total=False):
     target: NodeTarget | WorkerTarget | None
     group: str | None
     metadata: Mapping[str, Any]
+    on_success: Callback
+    on_dead: Callback
 
 
 class RetryableOptions(CallOptions, total=False):
@@ -108,6 +111,9 @@ class Options:
         target: Where attempts go; None for the client's own: its `task_queue` if it has one, else a node of the group.
         group: The group that runs the attempts.
         metadata: Anything that is to be shown with the task.
+        on_success: Told when the task succeeds: a function, or the name of an executor. Its first argument is a
+            `TaskEnd`, the others are those of the call.
+        on_dead: Told when the task ends without success, in the same way.
         name: Name of the executor; `module.qualname` when left out.
         version: Above 1, it becomes a part of that name.
         aliases: Names that the executor had before.
@@ -142,6 +148,8 @@ class Options:
     target: NodeTarget | WorkerTarget | None = None
     group: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    on_success: Callback = None
+    on_dead: Callback = None
     name: str | None = None
     version: int = 1
     aliases: Sequence[str] = ()

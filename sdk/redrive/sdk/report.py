@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
 from redrive.core.documents import did_you_mean, encode
 from redrive.core.policy import Policy
 from redrive.core.wire import MAX_TASK_BYTES, NodeTarget, WebhookTarget, WorkerTarget
+from redrive.sdk.ends import Callback
 from redrive.sdk.errors import Unserialisable, UsageError
 from redrive.sdk.serialisation import dump
 
@@ -45,6 +46,8 @@ class ReportOptions(TypedDict, total=False):
     policy: Policy | Mapping[str, Any] | None
     error: BaseException | Mapping[str, Any] | None
     metadata: Mapping[str, Any]
+    on_success: Callback
+    on_dead: Callback
     trace_context: Mapping[str, str]
 
 
@@ -71,6 +74,9 @@ class Report:
         policy: Parts of the scene's policy to override.
         error: Why the call failed.
         metadata: Anything that is to be shown with the task.
+        on_success: Told when the task succeeds: a function, or the name of an executor. Its first argument is a
+            `TaskEnd`, the others are those of the task.
+        on_dead: Told when the task ends without success, in the same way.
         trace_context: W3C trace context; taken from OpenTelemetry's current span when left out and installed.
 
     Example:
@@ -96,6 +102,8 @@ class Report:
     policy: Policy | Mapping[str, Any] | None = None
     error: BaseException | Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    on_success: Callback = None
+    on_dead: Callback = None
     trace_context: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -154,6 +162,7 @@ def prepare(
     executor: str | None,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
+    callbacks: Mapping[str, str] | None = None,
 ) -> Outgoing:
     """Turn a report into the text that travels.
 
@@ -164,6 +173,7 @@ def prepare(
         executor: Name of the executor.
         args: Positional arguments as JSON.
         kwargs: Named arguments as JSON.
+        callbacks: Names of the executors that are told of the end.
 
     Returns:
         The text with its keys.
@@ -193,6 +203,7 @@ def prepare(
         "priority": report.priority,
         "policy": encode(report.policy) if report.policy is not None else None,
         "error": error_document(report.error) if isinstance(report.error, BaseException) else report.error,
+        "callbacks": dict(callbacks) if callbacks else None,
         "trace_context": dict(report.trace_context) or current_trace_context(),
         "metadata": dict(report.metadata),
     }

@@ -110,10 +110,20 @@ class Parameters:
         self.skip_first = skip_first
         self._signature = inspect.signature(function)
         self._hints: dict[str, Any] | None = None
+        self._first: type | None = None
 
     def names(self) -> list[str]:
         """List the parameters of the payload."""
         return list(self._signature.parameters)[1 if self.skip_first else 0 :]
+
+    def signature(self) -> inspect.Signature:
+        """Tell the signature of the payload: without `self` and `cls`."""
+        parameters = list(self._signature.parameters.values())
+        return self._signature.replace(parameters=parameters[1:] if self.skip_first else parameters)
+
+    def restore_first(self, kind: type) -> None:
+        """Restore the first parameter as `kind`, also when it has no annotation or one that cannot be resolved."""
+        self._first = kind
 
     def annotation(self, name: str) -> Any:
         """Tell a parameter's annotation; `Any` when it has none or cannot be resolved."""
@@ -123,6 +133,8 @@ class Parameters:
                 self._hints = get_type_hints(self.function, include_extras=False)
             except Exception:  # noqa: BLE001 - annotations may raise anything; tags and checks cover their absence
                 self._hints = {}
+        if self._first is not None and name == next(iter(self.names()), None):
+            return self._first
         return self._hints.get(name, Any)
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +209,10 @@ class Parameters:
             except UsageError as error:
                 raise Unrestorable(str(error)) from None
             restored, named = serialiser.load(kwargs.get(_PAYLOAD))
-            return list(restored), dict(named)
+            # In front of the payload comes what the server adds: the outcome, for a callback.
+            hints = [(name, self.annotation(name)) for name in self.names()]
+            added = [load(item, hint, name) for item, (name, hint) in zip(args, hints, strict=False)]
+            return [*added, *restored], dict(named)
         if self.skip_first:
             args = (None, *args)
         try:
@@ -445,6 +460,8 @@ def _load(value: Any, annotation: Any, where: str) -> Any:
     container: type[Any] = kind  # a name that type checkers do not narrow
     if issubclass(kind, enum.Enum):
         return kind(value)
+    if hasattr(kind, "__redrive_restore__"):
+        return cast("Any", kind).__redrive_restore__(value)
     if _is_model(kind):
         return kind.model_validate(value)
     if kind in _SCALARS:

@@ -81,6 +81,7 @@ class Task:
         status: `waiting`, `succeeded` or `dead`.
         dead_reason: Why it is dead.
         tried: Its attempts.
+        parent_id: The task whose end this one tells, when it is a callback.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Task:
     status: Literal["waiting", "succeeded", "dead"] = "waiting"
     dead_reason: str | None = None
     tried: list[Tried] = field(default_factory=list[Tried])
+    parent_id: str | None = None
 
     @property
     def scene(self) -> str:
@@ -331,6 +333,31 @@ class Reports:
             task.status, task.dead_reason = "dead", decision.reason.value
         elif not isinstance(decision, Retry):
             task.status = "succeeded"
+        self._call_back(task, spent, last_error)
+
+    def _call_back(self, task: Task, attempts: int, error: Mapping[str, Any] | None) -> None:
+        """Make the task that tells of an end, as the server does: there is none of a callback's own end."""
+        event = {"succeeded": "on_success", "dead": "on_dead"}.get(task.status, "")
+        executor = cast("Mapping[str, str]", task.document.get("callbacks") or {}).get(event)
+        if executor is None:
+            return
+        outcome = {
+            "task": task.id,
+            "generation": 1,
+            "scene": task.scene,
+            "executor": task.executor,
+            "business_key": task.business_key,
+            "outcome": task.status,
+            "dead_reason": task.dead_reason,
+            "attempts": attempts,
+            "error": {"type": error["type"], "message": error.get("message", "")}
+            if error and task.status == "dead"
+            else None,
+        }
+        told = {name: task.document.get(name) for name in ("group", "scene", "target", "business_key", "priority")}
+        document = {**told, "executor": executor, "args": [outcome, *task.args], "kwargs": task.kwargs}
+        with self._lock:
+            self.tasks.append(Task(f"task-{len(self.tasks) + 1}", document, parent_id=task.id))
 
 
 @contextlib.contextmanager

@@ -16,8 +16,12 @@ from uuid import UUID
 
 from redrive.activities import request as requests
 from redrive.activities.request import SNOOZED
+from redrive.core.conditions import Details
+from redrive.core.decision import Outcome, classify
+from redrive.core.documents import decode
 from redrive.core.errors import InvalidDocument, RedriveError
 from redrive.core.messages import DispatchCommand, DispatchResult
+from redrive.core.policy import Rule
 from redrive.core.states import AttemptStatus, TaskStatus
 from redrive.store import attempts, scenes, tasks
 from redrive.store.attempts import Finish
@@ -115,7 +119,7 @@ class Ledger:
             taken = await attempts.finish_attempt(session, command, delivery.number or 0, finish)
         if not taken:
             return await self._remember(command, delivery)
-        return await self._with_policy(command, delivery, _finished(finish))
+        return await self._with_policy(command, delivery, _finished(command, finish))
 
     async def abandon(self, command: DispatchCommand, delivery: DeliveryKey, why: str) -> DispatchResult:
         """Take back an attempt that nobody took.
@@ -175,9 +179,9 @@ class Ledger:
             )
             async with self._database.session() as session:
                 if await attempts.finish_attempt(session, command, known.deliveries, lost):
-                    return _finished(lost)
+                    return _finished(command, lost)
             raise DeliveredAgain(command)
-        return _finished(_finish_of(known))
+        return _finished(command, _finish_of(known))
 
     async def _known(self, command: DispatchCommand) -> Attempt | None:
         async with self._database.session() as session:
@@ -208,7 +212,7 @@ class Ledger:
         known = await self._known(command)
         if known is None or known.status == AttemptStatus.RUNNING:
             raise DeliveredAgain(command)
-        return await self._with_policy(command, delivery, _finished(_finish_of(known)))
+        return await self._with_policy(command, delivery, _finished(command, _finish_of(known)))
 
     async def _with_policy(
         self, command: DispatchCommand, delivery: DeliveryKey, result: DispatchResult
@@ -230,8 +234,8 @@ def _ends_at(command: DispatchCommand) -> datetime | None:
     return None if command.ends_at is None else datetime.fromisoformat(command.ends_at)
 
 
-def _finished(finish: Finish) -> DispatchResult:
-    return DispatchResult(
+def _finished(command: DispatchCommand, finish: Finish) -> DispatchResult:
+    result = DispatchResult(
         "finished",
         status=finish.status.value,
         error_type=finish.error_type,
@@ -241,13 +245,28 @@ def _finished(finish: Finish) -> DispatchResult:
         snooze=finish.error_type == SNOOZED,
         fingerprint=finish.fingerprint,
     )
+    if command.classification is not None:
+        outcome = Outcome(
+            finish.status,
+            error_type=finish.error_type,
+            http_status=finish.http_status,
+            retry_after_seconds=finish.retry_after_seconds,
+            stop=finish.stop,
+            fingerprint=finish.fingerprint,
+        )
+        rules = tuple(decode(Rule, rule, "classification") for rule in command.classification)
+        verdict = classify(rules, outcome, Details(finish.error_message, finish.response))
+        result.action, result.why_action, result.action_seconds = verdict.action, verdict.why, verdict.seconds
+    return result
 
 
 def _finish_of(attempt: Attempt) -> Finish:
     return Finish(
         AttemptStatus(attempt.status),
         http_status=attempt.http_status,
+        response=attempt.response,
         error_type=attempt.error_type,
+        error_message=attempt.error_message,
         retry_after_seconds=attempt.retry_after_seconds,
         stop=attempt.stop,
         fingerprint=attempt.fingerprint,

@@ -74,6 +74,7 @@ class TaskRun:
         attempts: Attempts that the generation has spent.
         number: Number of its last attempt; snoozed ones have numbers too, but are not spent.
         snoozes: How often in a row it was snoozed.
+        counters: What the generation has been through (`redrive.core.counters`), as a document.
         delay_seconds: The delay before the next attempt, in seconds.
         priority: 1 first, 5 last.
         affinity: What consistent hashing keeps together: the business key, or the task's id.
@@ -100,6 +101,7 @@ class TaskRun:
     attempts: int = 0
     number: int = 0
     snoozes: int = 0
+    counters: dict[str, Any] = field(default_factory=dict[str, Any])
     delay_seconds: float | None = None
     priority: int = 3
     affinity: str = ""
@@ -134,6 +136,8 @@ class DispatchCommand:
         policy_version: The version that the workflow knows.
         affinity: What consistent hashing keeps together.
         executor: Name of the function to run; None for webhooks.
+        classification: The policy's rules, when one of them looks at message or body: those are known where the answer
+            is and nowhere else.
     """
 
     namespace: str
@@ -152,6 +156,7 @@ class DispatchCommand:
     policy_version: int
     affinity: str = ""
     executor: str | None = None
+    classification: list[dict[str, Any]] | None = None
 
 
 @dataclass
@@ -170,6 +175,9 @@ class DispatchResult:
         stop: Whether the client said: do not retry.
         snooze: Whether the client said: it is too early, and that is no failure.
         fingerprint: Groups like errors.
+        action: What the rules make of it, where they were asked with message and body.
+        why_action: The rule that says so.
+        action_seconds: How long to snooze, in seconds, when that is what it says.
         policy: The policy now in force, when the scene's version has changed.
         policy_version: Its version.
     """
@@ -183,6 +191,9 @@ class DispatchResult:
     stop: bool = False
     snooze: bool = False
     fingerprint: str | None = None
+    action: str | None = None
+    why_action: str = ""
+    action_seconds: float | None = None
     policy: dict[str, Any] | None = None
     policy_version: int | None = None
 

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, cast
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -23,7 +23,20 @@ from temporalio.exceptions import ActivityError, ApplicationError, RetryState, T
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 with workflow.unsafe.imports_passed_through():
-    from redrive.core.decision import Clock, Die, Outcome, Retry, Succeed, decide, plan
+    from redrive.core.counters import Counters
+    from redrive.core.decision import (
+        Clock,
+        Die,
+        Outcome,
+        Retry,
+        Succeed,
+        Verdict,
+        count,
+        decide,
+        looks_inside,
+        plan,
+    )
+    from redrive.core.documents import decode, encode
     from redrive.core.messages import (
         CONFLICT,
         DISPATCH,
@@ -51,7 +64,8 @@ with workflow.unsafe.imports_passed_through():
         fairness_key,
         mirror_version,
     )
-    from redrive.core.policy import parse
+    from redrive.core.policy import Action, parse
+    from redrive.core.quiet import quiet_until
     from redrive.core.states import TERMINAL, AttemptStatus, DeadReason, TaskStatus
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
@@ -96,6 +110,7 @@ class RetryTask:
         self._why = ""
         self._dead_reason: DeadReason | None = None
         self._cancel_reason: str | None = None
+        self._counters = decode(Counters, task.counters, "counters")
         self._policy_changed = False
         self._dispatch: workflow.ActivityHandle[DispatchResult] | None = None
         self._ended_attempt: int | None = None
@@ -150,6 +165,12 @@ class RetryTask:
             # A changed policy allows fewer attempts than have been spent.
             spent = f"{self._task.attempts} attempts are spent and {self._policy.max_attempts} are allowed"
             await self._end(TaskStatus.DEAD, spent, DeadReason.EXHAUSTED)
+        elif (
+            self._task.trigger != "manual"
+            and (until := quiet_until(self._policy.quiet_hours, workflow.now())) is not None
+        ):
+            self._due_at, self._why = until, f"quiet hours until {until.isoformat()}"
+            await self._mirror()
         else:
             await self._attempt()
 
@@ -173,9 +194,8 @@ class RetryTask:
                 if result.snooze and self._task.snoozes < MAX_SNOOZES:
                     await self._snooze(number, result.retry_after_seconds or 0)
                 else:
-                    self._task.attempts += 1
                     self._task.snoozes = 0
-                    await self._follow(number, _outcome(result))
+                    await self._follow(number, result)
             case "unavailable":
                 await self._park(result.why)
             case "late":
@@ -202,6 +222,9 @@ class RetryTask:
             policy_version=self._task.policy_version,
             affinity=self._task.affinity,
             executor=self._task.executor,
+            classification=list(encode(self._policy.classification))
+            if looks_inside(self._policy.classification)
+            else None,
         )
         self._status = TaskStatus.RUNNING
         # A group's own worker does what a worker of ours does. That none polls shows as a time-out before the start;
@@ -238,17 +261,22 @@ class RetryTask:
         finally:
             self._dispatch = None
 
-    async def _follow(self, number: int, outcome: Outcome) -> None:
-        now = workflow.now()
+    async def _follow(self, number: int, result: DispatchResult) -> None:
+        now, outcome, spent = workflow.now(), _outcome(result), self._task.attempts + 1
         decision = decide(
             self._policy,
             self._clock,
-            self._task.attempts,
+            spent,
             outcome,
             now,
             workflow.random(),
             self._task.delay_seconds,
+            _verdict(result),
+            self._counters,
         )
+        self._counters = count(self._counters, decision, outcome)
+        if not isinstance(decision, Retry) or decision.kind == "failure":
+            self._task.attempts = spent
         match decision:
             case Succeed():
                 await self._end(TaskStatus.SUCCEEDED, decision.why, attempt=number)
@@ -258,7 +286,8 @@ class RetryTask:
                 await self._end(TaskStatus.CANCELLED, self._cancel_reason, attempt=number)
             case Retry():
                 self._due_at = decision.due_at
-                self._task.delay_seconds = decision.delay_seconds
+                if decision.kind == "failure":
+                    self._task.delay_seconds = decision.delay_seconds
                 self._task.planned_at = now.isoformat()
                 self._why = decision.why
                 await self._mirror(attempt=number)
@@ -340,7 +369,8 @@ class RetryTask:
         return mirror_version(self._task.run, workflow.info().get_current_history_length(), self._sequence)
 
     def _next_run(self) -> TaskRun:
-        return replace(self._task, due_at=self._due_at.isoformat(), run=self._task.run + 1)
+        counters: dict[str, Any] = encode(self._counters)
+        return replace(self._task, due_at=self._due_at.isoformat(), run=self._task.run + 1, counters=counters)
 
     # --- Manual operations -------------------------------------------------------------------------------------------
 
@@ -500,6 +530,12 @@ def _outcome(result: DispatchResult) -> Outcome:
         stop=result.stop,
         fingerprint=result.fingerprint,
     )
+
+
+def _verdict(result: DispatchResult) -> Verdict | None:
+    if result.action is None:
+        return None
+    return Verdict(cast("Action", result.action), result.why_action, result.action_seconds)
 
 
 def _nobody_polled(error: ActivityError) -> bool:

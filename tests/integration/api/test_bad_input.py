@@ -246,3 +246,24 @@ async def test_ids_that_are_none_and_ids_that_are_unknown_are_told_apart(api: Ap
     for method, path in (("GET", ""), ("GET", "/attempts"), ("DELETE", ""), ("POST", "/retry"), ("POST", "/pause")):
         answer = await api.client.request(method, f"/v1/tasks/01a20926-7e35-77ee-9052-a9227050bf40{path}")
         problem(answer, 404, "task-not-found")
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        ({"breaker": {}}, "policy.breaker"),
+        ({"budget": {}}, "policy.budget"),
+        ({"slow_start": {}}, "policy.slow_start"),
+        ({"block": "overlay"}, "policy.block"),
+        ({"classification": [{"http_status": 503, "action": "park"}]}, "policy.classification"),
+        ({"poison": {"same_fingerprint": 3, "action": "park"}}, "policy.poison.action"),
+    ],
+)
+async def test_a_part_of_the_policy_that_would_do_nothing_is_refused(
+    api: Api, database: Database, part: dict[str, Any], field: str
+) -> None:
+    """Somebody would rely on a setting that is stored and has no effect."""
+    answer = await api.post("/v1/tasks", a_report(policy=part))
+
+    assert field in fields(problem(answer, 422, "invalid-request"))
+    assert await count(database) == 0

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 from redrive.sdk import (
     Receipt,
     Redrive,
     Report,
     ReportError,
+    TaskEnd,
     carry,
     current_attempt,
     executor,
@@ -58,8 +59,66 @@ class Shop:
     def of_class(cls, order: str) -> int:
         return len(order)
 
+    @classmethod
+    @client.retryable("aof-class", default=None)
+    async def aof_class(cls, order: str) -> int:
+        return len(order)
+
+    @staticmethod
+    @client.retryable("static")
+    def static(order: str) -> int:
+        return len(order)
+
+
+@retryable(scene="default", default="later")
+def later(order: str) -> int:
+    return len(order)
+
+
+@client.retryable("adefault", default=None, mode="only_remote")
+async def alater(order: str) -> int:
+    return len(order)
+
+
+@client.retryable("quiet", raise_on_exhausted=False)
+def quiet(order: str) -> int:
+    return len(order)
+
+
+def told(end: TaskEnd, order: str) -> None:
+    assert_type(end.outcome, Literal["succeeded", "dead"])
+
+
+@client.retryable("with-callbacks", on_success=told, on_dead="orders.dead", dedupe=60, idempotency_key=None)
+def tells(order: str) -> int:
+    return len(order)
+
+
+@client.retryable("anything")
+def anything(what: object, count: int = 1) -> int:
+    return count
+
+
+@client.retryable("any-arguments", default=None)
+def any_arguments(*args: Any, **kwargs: Any) -> int:
+    return len(args) + len(kwargs)
+
 
 async def passes() -> None:
+    assert_type(anything(1, count=2), int)
+    assert_type(anything(what="it"), int)
+    assert_type(any_arguments(), int | None)
+    assert_type(any_arguments(1, a=2), int | None)
+    assert_type(later("o-1"), int | str)
+    assert_type(await alater("o-1"), int | None)
+    assert_type(quiet("o-1"), int | None)
+    assert_type(tells("o-1"), int)
+    assert_type(Shop.method(Shop(), "o-1"), int)
+    assert_type(Shop.method.original(Shop(), "o-1"), int)
+    assert_type(Shop().of_class("o-1"), int)
+    assert_type(await Shop.aof_class("o-1"), int | None)
+    assert_type(Shop.static("o-1"), int)
+    assert_type(client.report("s", executor=charge, on_dead=told, dedupe=None), Receipt)
     assert_type(charge("o-1"), int)
     assert_type(charge("o-1", amount=Decimal(2)), int)
     assert_type(charge.with_options(priority=1)("o-1"), int)
@@ -94,6 +153,11 @@ async def fails() -> None:
     charge.original(1)  # type: ignore[arg-type]
     client.report("s", executr="e")  # type: ignore[call-arg]
     client.report("s", priority="high")  # type: ignore[arg-type]
-    client.retryable("s", mode="remote")  # type: ignore[arg-type]
-    client.retryable("s", local_attempt=3)  # type: ignore[call-arg]
-    retryable(charge)  # type: ignore[arg-type]
+    client.retryable("s", mode="remote")  # type: ignore[call-overload]
+    client.retryable("s", local_attempt=3)  # type: ignore[call-overload]
+    Shop().of_class(1)  # type: ignore[arg-type]
+    Shop.static(1)  # type: ignore[arg-type]
+    later("o-1").upper()  # type: ignore[union-attr]
+    client.retryable("s", on_dead=make_shop)  # type: ignore[arg-type]
+    client.report("s", on_dead=repair)  # type: ignore[arg-type]
+    retryable(charge)  # type: ignore[call-overload]

@@ -15,15 +15,15 @@ import types
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, overload
 
 from redrive.core.errors import InvalidDocument
 from redrive.core.wire import NodeTarget, WorkerTarget
-from redrive.sdk.decorator import RetryableDecorator, retryable_decorator
+from redrive.sdk.decorator import DefaultingDecorator, RetryableDecorator, retryable_decorator
 from redrive.sdk.ends import EVENTS, callback_name
 from redrive.sdk.errors import NotConfigured, ReportError, UsageError
 from redrive.sdk.executor import ExecutorDecorator, Registry, entry_of, executor_decorator
-from redrive.sdk.options import RetryableOptions
+from redrive.sdk.options import DecorationOptions, RetryableOptions
 from redrive.sdk.report import Outgoing, Receipt, Report, ReportOptions, make_report, prepare
 from redrive.sdk.serialisation import dump
 from redrive.sdk.window import Window
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from redrive.sdk.node import Node
     from redrive.sdk.serving import AsgiApp, AsgiServing, WsgiApp, WsgiServing
     from redrive.sdk.worker import TaskQueueWorker, TemporalClient
+
+D = TypeVar("D")
 
 log = logging.getLogger("redrive.sdk")
 
@@ -360,7 +362,20 @@ class Redrive:
 
     # Decorators ---------------------------------------------------------------------------------------------------
 
-    def retryable(self, scene: str, **options: Unpack[RetryableOptions]) -> RetryableDecorator:
+    @overload
+    def retryable(self, scene: str, *, default: D, **options: Unpack[DecorationOptions]) -> DefaultingDecorator[D]: ...
+
+    @overload
+    def retryable(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload] - False is a bool, too
+        self, scene: str, *, raise_on_exhausted: Literal[False], **options: Unpack[DecorationOptions]
+    ) -> DefaultingDecorator[None]: ...
+
+    @overload
+    def retryable(
+        self, scene: str, *, raise_on_exhausted: bool = True, **options: Unpack[DecorationOptions]
+    ) -> RetryableDecorator: ...
+
+    def retryable(self, scene: str, **options: Unpack[RetryableOptions]) -> Any:
         """Retry a function's failures here, on the server, or both.
 
         Args:
@@ -876,7 +891,23 @@ def default_client() -> Redrive:
     return configure(Redrive())
 
 
-def retryable(scene: str, **options: Unpack[RetryableOptions]) -> RetryableDecorator:
+@overload
+def retryable(scene: str, *, default: D, **options: Unpack[DecorationOptions]) -> DefaultingDecorator[D]: ...
+
+
+@overload
+def retryable(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload] - False is a bool, too
+    scene: str, *, raise_on_exhausted: Literal[False], **options: Unpack[DecorationOptions]
+) -> DefaultingDecorator[None]: ...
+
+
+@overload
+def retryable(
+    scene: str, *, raise_on_exhausted: bool = True, **options: Unpack[DecorationOptions]
+) -> RetryableDecorator: ...
+
+
+def retryable(scene: str, **options: Unpack[RetryableOptions]) -> Any:
     """Retry a function's failures through the default client; see `Redrive.retryable`.
 
     Args:

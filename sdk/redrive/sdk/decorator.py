@@ -15,7 +15,7 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, overload
@@ -34,6 +34,7 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
+D_co = TypeVar("D_co", covariant=True)
 
 log = logging.getLogger("redrive.sdk")
 
@@ -87,17 +88,17 @@ class Retryable(Protocol[P, R_co]):
         ...
 
     @overload
-    def __get__(  # under @classmethod
-        self: Retryable[Concatenate[type[S], Q], R_co], instance: S | None, owner: type[S], /
-    ) -> Callable[Q, R_co]: ...
-
-    @overload
     def __get__(self, instance: None, owner: type | None = None, /) -> Retryable[P, R_co]: ...
 
     @overload
     def __get__(
         self: Retryable[Concatenate[S, Q], R_co], instance: S, owner: type | None = None, /
     ) -> Callable[Q, R_co]: ...
+
+    @overload
+    def __get__(  # under @staticmethod
+        self, instance: object, owner: type | None = None, /
+    ) -> Retryable[P, R_co]: ...
 
     @property
     def original(self) -> Callable[P, R_co]:
@@ -119,10 +120,52 @@ class Retryable(Protocol[P, R_co]):
         ...
 
 
+class ClassRetryable(Retryable[..., R_co], Protocol[Q, R_co]):
+    """A decorated function under `@classmethod`: type checkers bind its class however it is looked up.
+
+    To them, any function whose first parameter takes classes is one, such as `def log(what: object)`. That is why a
+    plain call of it is not checked: it must not be refused for what nobody meant.
+    """
+
+    def __get__(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride] - it always binds
+        self, instance: object, owner: type | None = None, /
+    ) -> Callable[Q, R_co]: ...
+
+
 class RetryableDecorator(Protocol):
     """Decorates plain and `async` functions and methods, and keeps their signature."""
 
-    def __call__(self, function: Callable[P, R], /) -> Retryable[P, R]:
+    @overload
+    def __call__(self, function: Callable[Concatenate[type[S], Q], R], /) -> ClassRetryable[Q, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Retryable[P, R]: ...
+
+    def __call__(self, function: Callable[..., Any], /) -> Any:
+        """Decorate `function`."""
+        ...
+
+
+class DefaultingDecorator(Protocol[D_co]):
+    """Decorates as `RetryableDecorator` does; what the functions return may also be a default."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[type[S], Q], Coroutine[Any, Any, R]], /
+    ) -> ClassRetryable[Q, Coroutine[Any, Any, R | D_co]]: ...
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[type[S], Q], R], /) -> ClassRetryable[Q, R | D_co]: ...
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> Retryable[P, Coroutine[Any, Any, R | D_co]]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Retryable[P, R | D_co]: ...
+
+    def __call__(self, function: Callable[..., Any], /) -> Any:
         """Decorate `function`."""
         ...
 
@@ -150,7 +193,7 @@ def retryable_decorator(
         raise UsageError(f"scene: expected 1 to 200 characters, got {scene!r}")
     made = make_options(options, scene)
 
-    def decorate(function: Callable[P, R], /) -> Retryable[P, R]:
+    def decorate(function: Callable[..., Any], /) -> Any:
         if hasattr(function, "__redrive_plan__"):
             raise UsageError(f"{function.__qualname__} is retryable already: leave one of the decorators out")
         entry = make_entry(
@@ -173,9 +216,9 @@ def retryable_decorator(
         callbacks = _callbacks(made, entry, registry)
         name = _executor_name(made, entry, registry)
         plan = _Plan(scene, function, entry, made, reporter, registry, name, callbacks)
-        return cast("Retryable[P, R]", _wrap(plan))
+        return _wrap(plan)
 
-    return decorate
+    return cast("RetryableDecorator", decorate)
 
 
 @dataclass(slots=True)

@@ -33,8 +33,8 @@ MISSING: Final = _Missing()
 """Says that no value was given, where None is a value."""
 
 
-class CallOptions(TypedDict, total=False):
-    """What one call may change: `charge.with_options(priority=1)(order)`."""
+class SharedOptions(TypedDict, total=False):
+    """What decorations and calls may say, apart from what changes the type that is returned."""
 
     mode: Mode
     include: Errors
@@ -45,8 +45,6 @@ class CallOptions(TypedDict, total=False):
     idempotency_key: Key | None
     dedupe: Seconds | None
     business_key: Key | None
-    raise_on_exhausted: bool
-    default: Any
     fallback: Callable[..., Any] | None
     background: bool
     timeout: Seconds | None
@@ -65,14 +63,25 @@ class CallOptions(TypedDict, total=False):
     on_dead: Callback
 
 
-class RetryableOptions(CallOptions, total=False):
-    """What a decoration may say."""
+class CallOptions(SharedOptions, total=False):
+    """What one call may change: `charge.with_options(priority=1)(order)`."""
+
+    raise_on_exhausted: bool
+    default: Any
+
+
+class DecorationOptions(SharedOptions, total=False):
+    """What a decoration may say, apart from what changes the type that is returned."""
 
     name: str | None
     version: int
     aliases: Sequence[str]
     executor: Executor
     instance: Callable[[], Any] | None
+
+
+class RetryableOptions(CallOptions, DecorationOptions, total=False):
+    """What a decoration may say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from redrive.sdk import (
     stop,
 )
 from redrive.sdk.context import SCOPE, Attempt, Scope
+from redrive.sdk.decorator import RetryableDecorator
 
 NOW = FixedBackoff(delay_seconds=0, jitter=NoJitter())
 
@@ -42,15 +43,16 @@ def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
     def make(client: Redrive, body: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         options = {"local_backoff": NOW, **options}
+        retryable: RetryableDecorator = client.retryable("charge", name="charge", **options)
         if request.param == "sync":
 
-            @client.retryable("charge", name="charge", **options)
+            @retryable
             def charge(order: str, amount: int = 1) -> Any:
                 return body(order, amount)
 
             return charge
 
-        @client.retryable("charge", name="charge", **options)
+        @retryable
         async def acharge(order: str, amount: int = 1) -> Any:
             await asyncio.sleep(0)
             return body(order, amount)

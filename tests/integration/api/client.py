@@ -32,13 +32,13 @@ class Api:
     """Requests to the API.
 
     Args:
-        client: Sends them.
-        database_url: The database behind the API.
+        transport: Leads to it.
+        headers: Sent with each request.
     """
 
-    def __init__(self, client: httpx.AsyncClient, database_url: str) -> None:
-        self.client = client
-        self.database_url = database_url
+    def __init__(self, transport: httpx.AsyncBaseTransport, headers: dict[str, str] | None = None) -> None:
+        self._transport = transport
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers)
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
         return await self.client.get(path, params={name: value for name, value in params.items() if value is not None})
@@ -79,8 +79,7 @@ class Api:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         if namespace is not None:
             headers["redrive-namespace"] = namespace
-        transport = self.client._transport
-        return Api(httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers), self.database_url)
+        return Api(self._transport, headers)
 
 
 @contextlib.asynccontextmanager
@@ -88,12 +87,8 @@ async def open_api(database_url: str, **settings: object) -> AsyncGenerator[Api]
     """Run the API with its background services."""
     values: dict[str, Any] = {"require_api_key": False, "temporal_address": NOBODY, **settings}
     app = create_app(Settings(database_url=database_url, **values))
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
-    ):
-        yield Api(client, database_url)
+    async with app.router.lifespan_context(app):
+        yield Api(httpx.ASGITransport(app=app))
 
 
 def a_report(**changes: Any) -> dict[str, Any]:

@@ -141,6 +141,7 @@ class Reports:
     ) -> None:
         self.tasks: list[Task] = []
         self._runner = runner
+        self._runners: dict[str, Runner] = {}
         self._inline = inline
         self._policy = render(policy if isinstance(policy, Policy) else parse(policy or {}))
         self._random = random.Random(0)  # noqa: S311 - the same delays in every run of a test
@@ -150,8 +151,8 @@ class Reports:
         except RuntimeError:
             self._loop = None
 
-    def submit(self, outgoing: Outgoing, *, urgent: bool = True) -> Future[Receipt]:
-        """Take a report, as the server would."""
+    def submit(self, outgoing: Outgoing, *, urgent: bool = True, runner: Runner | None = None) -> Future[Receipt]:
+        """Take a report, as the server would; its attempts run in `runner`."""
         del urgent
         future: Future[Receipt] = Future()
         document: dict[str, Any] = json.loads(outgoing.text)
@@ -160,6 +161,7 @@ class Reports:
             task = known or Task(f"task-{len(self.tasks) + 1}", document)
             if known is None:
                 self.tasks.append(task)
+                self._runners[task.id] = runner or self._runner
         if known is not None:
             if _payload(known.document) != _payload(document):
                 detail = f"the key {outgoing.idempotency_key!r} is known with another payload"
@@ -312,7 +314,7 @@ class Reports:
                 max_attempts=policy.max_attempts,
                 last_error=decode(ErrorFacts, last_error) if last_error else None,
             )
-            answer = await self._runner.run(request)
+            answer = await self._runners[task.parent_id or task.id].run(request)
             task.tried.append(Tried(spent + 1, (now - _START).total_seconds(), answer, decision.why))
             if answer.status == "snooze" and snoozes < _MAX_SNOOZES:
                 snoozes += 1
@@ -601,12 +603,32 @@ def _replaced(client: Redrive | None, *, inline: bool, policy: Policy | Mapping[
         clients = [client] if client is not None else all_clients()
         if not clients:
             raise UsageError("there is no client in this process: make one before the test")
-        # One runner finds the executors of all clients: a test need not know which client a function belongs to.
-        registry = Registry(parents=[one.registry for one in clients])
-        reports = Reports(Runner(registry, 1_000, list, lambda: None), inline=inline, policy=policy)
+        # A runner finds the executors of all clients, so that a test need not know which client a function belongs to;
+        # those of the client that reports come first, for another one may use the same name.
+        registries = [one.registry for one in clients]
+        reports = Reports(_runner(registries), inline=inline, policy=policy)
         for one in clients:
-            stack.enter_context(one.replaced(reports))
+            others = [registry for registry in registries if registry is not one.registry]
+            stack.enter_context(one.replaced(_Inbox(reports, _runner([one.registry, *others]))))
         yield reports
+
+
+def _runner(registries: Sequence[Registry]) -> Runner:
+    return Runner(Registry(parents=registries), 1_000, list, lambda: None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inbox:
+    """Where one client's reports go."""
+
+    reports: Reports
+    runner: Runner
+
+    def submit(self, outgoing: Outgoing, *, urgent: bool = True) -> Future[Receipt]:
+        return self.reports.submit(outgoing, urgent=urgent, runner=self.runner)
+
+    def withdraw(self, outgoing: Outgoing, future: Future[Receipt]) -> Receipt:
+        return self.reports.withdraw(outgoing, future)
 
 
 def _in_loop() -> bool:

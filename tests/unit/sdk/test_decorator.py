@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.unit.sdk.platform import Platform
@@ -43,7 +43,7 @@ def call(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
     def make(client: Redrive, body: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         options = {"local_backoff": NOW, **options}
-        retryable: RetryableDecorator = client.retryable("charge", name="charge", **options)
+        retryable = cast("RetryableDecorator", client.retryable("charge", name="charge", **options))
         if request.param == "sync":
 
             @retryable

@@ -116,6 +116,24 @@ def test_verdicts_are_obeyed(redrive_reports: testing.Reports, tmp_path: Path) -
     redrive_reports.assert_nothing_reported()
 
 
+def test_a_task_runs_the_function_of_the_client_that_reported_it() -> None:
+    ran: list[str] = []
+    first, second = (Redrive("http://127.0.0.1:1", group=group, spool=False) for group in ("first", "second"))
+    for client in (first, second):
+
+        def run(group: str = client.group) -> None:
+            ran.append(group)
+
+        client.executor("of-both")(run)
+
+    with testing.manual() as reports:
+        second.report("s", executor="of-both")
+        first.report("s", executor="of-both")
+        reports.drain()
+
+    assert ran == ["second", "first"]
+
+
 def test_assertions_show_what_was_reported_instead(redrive_reports: testing.Reports) -> None:
     bank.faults = Faults(fail(1))
     with pytest.raises(InjectedFault):

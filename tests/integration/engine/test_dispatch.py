@@ -181,6 +181,16 @@ async def test_an_attempt_of_a_task_that_has_moved_on_is_superseded(
     assert (result.kind, target.calls) == ("superseded", [])
 
 
+async def test_a_task_paused_before_its_start_is_not_parked_by_a_workflow_that_knows_nothing_of_it(
+    idle: Platform, dispatcher: Dispatcher
+) -> None:
+    task_id = await idle.report(NODE)
+    await idle.execute("UPDATE tasks SET status = 'paused'")
+    result = await run(dispatcher, command(task_id))
+
+    assert result.kind == "superseded"
+
+
 async def test_a_webhook_is_signed_so_that_the_reference_implementation_accepts_it(
     idle: Platform, target: Target, dispatcher: Dispatcher
 ) -> None:

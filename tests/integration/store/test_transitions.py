@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.integration.store.support import change, command, insert, ledger, load
 
 from redrive.core.messages import DispatchCommand, Record
-from redrive.core.states import TERMINAL, TRANSITIONS, AttemptStatus, DeadReason, TaskStatus
+from redrive.core.states import TERMINAL, TRANSITIONS, AttemptStatus, DeadReason, TaskStatus, state_diagram
 from redrive.store import attempts, tasks
 from redrive.store.attempts import Finish
 from redrive.store.database import Database, new_id
@@ -206,3 +207,10 @@ async def test_ids_sort_by_time() -> None:
     ids = [new_id() for _ in range(100)]
 
     assert ids == sorted(ids)
+
+
+def test_the_diagram_in_the_documentation_is_the_table() -> None:
+    """`make gen` draws it."""
+    page = Path(__file__).parents[3] / "docs" / "lifecycle.md"
+
+    assert state_diagram() in page.read_text()

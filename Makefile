@@ -16,7 +16,9 @@ demo: $(READY) ## start the stack and a shop whose payments fail (ARGS=--once ru
 	$(RUN) python -m examples.shop $(ARGS)
 
 test: check ## check, then run all tests (ARGS is passed on to pytest)
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest -n 3 --dist loadfile tests/unit tests/replay tests/typing tests/integration $(ARGS)
+	# Whole systems, killed and restarted: one at a time, so that each has the machine to itself.
+	$(RUN) pytest tests/acceptance $(ARGS)
 
 check: $(READY) ## formatting, lint, types, import contracts, generated files
 	$(RUN) ruff format --check .

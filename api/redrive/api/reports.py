@@ -74,12 +74,16 @@ class Reporter:
     Args:
         database: Where tasks go.
         configurations: Finds the policies of scenes.
+        own_queue: The task queue of Redrive's own workers, which is no target.
         random: Source of randomness for the first delay.
     """
 
-    def __init__(self, database: Database, configurations: Configurations, random: Random | None = None) -> None:
+    def __init__(
+        self, database: Database, configurations: Configurations, own_queue: str, random: Random | None = None
+    ) -> None:
         self._intake = Intake(database)
         self._configurations = configurations
+        self._own_queue = own_queue
         self._random = random or Random()  # noqa: S311 - spreads load, guards nothing
 
     async def take(self, access: Access, report: TaskReport) -> Accepted | Duplicate:
@@ -152,6 +156,8 @@ class Reporter:
 
     def _make(self, namespace: str, report: TaskReport, version: int, effective: Effective, now: datetime) -> Accepted:
         target = read_target(report.target)
+        if target.get("task_queue") == self._own_queue:
+            raise invalid_field("target.task_queue", f"{self._own_queue!r} is Redrive's own; name the group's queue")
         check_payload(target, report.executor, report.args, report.kwargs, report.body)
         payload: dict[str, Any] = {"args": report.args, "kwargs": report.kwargs, "body": report.body}
         payload_hash = _hash({"executor": report.executor, "target": target, **payload})

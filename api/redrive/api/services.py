@@ -50,7 +50,7 @@ def make_services(settings: Settings) -> Services:
         engine=engine,
         keys=KeyRing(database, required=settings.require_api_key),
         configurations=configurations,
-        reporter=Reporter(database, configurations),
+        reporter=Reporter(database, configurations, settings.task_queue),
         operations=Operations(database, engine),
         links=Links(settings),
     )

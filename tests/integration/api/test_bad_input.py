@@ -267,3 +267,11 @@ async def test_a_part_of_the_policy_that_would_do_nothing_is_refused(
 
     assert field in fields(problem(answer, 422, "invalid-request"))
     assert await count(database) == 0
+
+
+async def test_the_task_queue_of_redrives_own_workers_is_no_target(api: Api, database: Database) -> None:
+    """Nobody on it would take the attempt, and it would be offered for ever."""
+    answer = await api.post("/v1/tasks", a_report(target={"kind": "worker", "task_queue": "redrive"}))
+
+    assert "target.task_queue" in fields(problem(answer, 422, "invalid-request"))
+    assert await count(database) == 0

@@ -7,6 +7,7 @@ remains is what the engine itself costs.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -93,5 +94,7 @@ if __name__ == "__main__":
             asyncio.run(work(where))
         case ["start", where, many, attempts, pause, name]:
             asyncio.run(start_many(where, int(many), Shape(int(attempts), float(pause)), name, 32))
+            # The SDK's native threads may outlive the interpreter and crash it while it ends (sdk-python#300).
+            os._exit(0)
         case _:
             sys.exit("expected: work ADDRESS | start ADDRESS COUNT ATTEMPTS PAUSE NAME")

@@ -38,7 +38,7 @@ from redrive.core.policy import (
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-# /work/shared/reference/snailjob.md, sections 0 and 2.3, as they are printed there.
+# The tables of easy-retry 1.5.0 and SnailJob 2.0.2 (`WaitStrategies`), as their documentation prints them.
 EASY_RETRY_LEVELS = "5s,10s,15s,30s,40s,50s,1m,2m,3m,4m,5m,10m,15m,30m,1h,2h,3h,6h,12h,18h,24h,30h,34h,40h,46h,50h"
 SNAILJOB_LEVELS = "10s,15s,30s,35s,40s,50s,1m,2m,4m,6m,8m,10m,20m,40m,1h,2h,3h,4h,5h,6h,7h,8h,9h,10h,11h,12h"
 

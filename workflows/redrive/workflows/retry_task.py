@@ -25,6 +25,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 with workflow.unsafe.imports_passed_through():
     from redrive.core.counters import Counters
     from redrive.core.decision import (
+        MAX_SNOOZES,
         Clock,
         Die,
         Outcome,
@@ -34,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
         count,
         decide,
         looks_inside,
+        park_seconds,
         plan,
     )
     from redrive.core.documents import decode, encode
@@ -86,14 +88,7 @@ RECORD_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=10)
 )
 
-# A parked task is woken by a node that registers. Looking again from time to time is the net below that.
-PARK_FIRST: Final = 30.0
-PARK_LONGEST: Final = 600.0
-
 STOPPED_IN_TEMPORAL: Final = "the workflow was cancelled in Temporal"
-
-MAX_SNOOZES: Final = 50
-"""Snoozes in a row that are believed; further ones count as failures, so that no task sleeps for ever."""
 
 
 @workflow.defn(name=RETRY_TASK)
@@ -308,8 +303,8 @@ class RetryTask:
 
     async def _park(self, why: str) -> None:
         """Wait without spending an attempt, because nobody can take it."""
-        longest = min(PARK_LONGEST, PARK_FIRST * 2 ** min(self._task.parks, 10))
-        look_again = workflow.now() + timedelta(seconds=workflow.random().uniform(longest / 2, longest))
+        # A node that registers wakes it; looking again from time to time is the net below that.
+        look_again = workflow.now() + timedelta(seconds=park_seconds(self._task.parks, workflow.random()))
         ends_at = self._clock.ends_at(self._policy)
         self._due_at = look_again if ends_at is None else min(look_again, max(ends_at, workflow.now()))
         self._task.parked, self._task.parks = why, self._task.parks + 1

@@ -184,6 +184,12 @@ _INPUT_TYPES: Final = {
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in _INPUT_TYPES)
 _DEFINITIONS: Final = ", ".join(f'"{name}" {kind}' for name, kind in _INPUT_TYPES.items())
 
+# Rules on dead letters count these rows (`redrive.store.alerts`): a death costs no statement more.
+_DEATH: Final = """INSERT INTO alert_events (namespace, kind, "group", scene, task_id, facts)
+        SELECT namespace, 'dead_letter', "group", scene, id, jsonb_build_object(
+            'dead_reason', dead_reason, 'fingerprint', fingerprint, 'error_type', error_type
+        )"""
+
 # One statement for any number of tasks: the rows travel as one JSON parameter, so that a batch of a thousand costs one
 # round trip and no thousand-fold statement text.
 _INSERT: Final = text(
@@ -199,6 +205,8 @@ _INSERT: Final = text(
     ), stored AS (
         INSERT INTO payloads (task_id, revision, args, kwargs, body)
         SELECT id, 1, CAST(args AS json), CAST(kwargs AS json), CAST(body AS json) FROM input JOIN inserted USING (id)
+    ), death AS (
+        {_DEATH} FROM input JOIN inserted USING (id) WHERE status = 'dead'
     )
     SELECT id FROM inserted
     """  # noqa: S608 - built from this module's constants only
@@ -640,7 +648,7 @@ async def abandon_attempt(session: AsyncSession, command: DispatchCommand) -> No
 # --- The mirror -------------------------------------------------------------------------------------------------------
 
 _RECORD: Final = text(
-    """
+    f"""
     WITH task AS MATERIALIZED (
         -- A write that comes too late must change nothing, in the ledger either.
         SELECT id FROM tasks
@@ -657,27 +665,33 @@ _RECORD: Final = text(
         WHERE task_id = task.id AND generation = :generation
             AND (number = :attempt OR (status = 'running' AND :status = ANY(:terminal)))
         RETURNING status, error_type, error_message, error_stack, fingerprint
+    ), changed AS (
+        UPDATE tasks SET status = :status, mirror_version = :version, why = :why,
+            -- An attempt that was cancelled before a worker took it has no row and was not spent.
+            attempts = CAST(:attempts AS int)
+                - CASE WHEN CAST(:attempt AS int) IS NOT NULL AND fact.failed IS NULL THEN 1 ELSE 0 END,
+            dead_reason = :dead_reason, delay_seconds = :delay_seconds,
+            next_attempt_at = CAST(:next_attempt_at AS timestamptz), claimed_until = NULL, updated_at = now(),
+            finished_at = CASE WHEN :status = ANY(:terminal) THEN now() END,
+            max_attempts = COALESCE(:max_attempts, max_attempts),
+            policy = COALESCE(CAST(:policy AS jsonb), policy), policy_version = COALESCE(:policy_version, policy_version),
+            error_type = CASE WHEN fact.failed THEN fact.error_type ELSE tasks.error_type END,
+            error_message = CASE WHEN fact.failed THEN fact.error_message ELSE tasks.error_message END,
+            error_stack = CASE WHEN fact.failed THEN fact.error_stack ELSE tasks.error_stack END,
+            fingerprint = CASE WHEN fact.failed THEN fact.fingerprint ELSE tasks.fingerprint END
+        FROM task LEFT JOIN (
+            SELECT status IN ('failed', 'timed_out') AS failed, error_type, error_message, error_stack, fingerprint
+            FROM attempt
+        ) AS fact ON true
+        WHERE tasks.id = task.id
+        RETURNING tasks.id, tasks.namespace, tasks."group", tasks.scene, tasks.kind, tasks.status, tasks.dead_reason,
+            tasks.fingerprint, tasks.error_type
+    ), death AS (
+        -- Nobody is told of a notice that could not be delivered: that would be told the same way.
+        {_DEATH} FROM changed WHERE status = 'dead' AND kind <> 'alert'
     )
-    UPDATE tasks SET status = :status, mirror_version = :version, why = :why,
-        -- An attempt that was cancelled before a worker took it has no row and was not spent.
-        attempts = CAST(:attempts AS int)
-            - CASE WHEN CAST(:attempt AS int) IS NOT NULL AND fact.failed IS NULL THEN 1 ELSE 0 END,
-        dead_reason = :dead_reason, delay_seconds = :delay_seconds,
-        next_attempt_at = CAST(:next_attempt_at AS timestamptz), claimed_until = NULL, updated_at = now(),
-        finished_at = CASE WHEN :status = ANY(:terminal) THEN now() END,
-        max_attempts = COALESCE(:max_attempts, max_attempts),
-        policy = COALESCE(CAST(:policy AS jsonb), policy), policy_version = COALESCE(:policy_version, policy_version),
-        error_type = CASE WHEN fact.failed THEN fact.error_type ELSE tasks.error_type END,
-        error_message = CASE WHEN fact.failed THEN fact.error_message ELSE tasks.error_message END,
-        error_stack = CASE WHEN fact.failed THEN fact.error_stack ELSE tasks.error_stack END,
-        fingerprint = CASE WHEN fact.failed THEN fact.fingerprint ELSE tasks.fingerprint END
-    FROM task LEFT JOIN (
-        SELECT status IN ('failed', 'timed_out') AS failed, error_type, error_message, error_stack, fingerprint
-        FROM attempt
-    ) AS fact ON true
-    WHERE tasks.id = task.id
-    RETURNING tasks.id
-    """
+    SELECT id FROM changed
+    """  # noqa: S608 - built from this module's constants only
 )
 
 

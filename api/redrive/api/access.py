@@ -7,11 +7,13 @@ import logging
 import time
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from redrive.api.problems import KEY_INVALID, KEY_REQUIRED, OUT_OF_SCOPE, Refusal
+from redrive.api.validation import invalid_field, shown
 from redrive.store import keys
 from redrive.store.database import Database
 from redrive.store.keys import Scope
@@ -22,6 +24,8 @@ _TRUST_SECONDS: Final = 5.0
 _TOUCH_SECONDS: Final = 60.0
 _MOST_REMEMBERED: Final = 10_000
 _CHALLENGE: Final = {"WWW-Authenticate": "Bearer"}
+_LONGEST_USER: Final = 100
+USER_HEADER: Final = "Redrive-Actor"
 _EVERYTHING: Final = Scope()
 _logger: Final = logging.getLogger("redrive.api")
 
@@ -104,15 +108,24 @@ class Access:
     Attributes:
         scope: What its key opens.
         namespace: The namespace that it is about.
+        user: Whom the client says it acts for. Nothing proves it, so it never stands in place of the key's name.
     """
 
     scope: Scope
     namespace: str
+    user: str | None = None
 
     @property
     def author(self) -> str | None:
-        """Who changes something, for the records."""
-        return None if self.scope.key_id is None else self.scope.name
+        """Who changes something, for the records; None when nobody said."""
+        if self.scope.key_id is None:
+            return self.user
+        return self.scope.name if self.user is None else f"{self.user} ({self.scope.name})"
+
+    @property
+    def actor(self) -> str:
+        """Who changes something, for the audit."""
+        return self.author or self.scope.name
 
     def sees(self, group: str) -> bool:
         """Tell whether a group of the namespace is visible."""
@@ -152,13 +165,14 @@ class Access:
         return asked or self.scope.group
 
 
-def make_access(scope: Scope, header: str | None, query: str | None) -> Access:
+def make_access(scope: Scope, header: str | None, query: str | None, user: str | None = None) -> Access:
     """Settle the namespace of a request.
 
     Args:
         scope: What the key opens.
         header: Namespace by the header.
         query: Namespace by the query, which wins: a link carries it.
+        user: Whom the client acts for, percent-encoded.
 
     Raises:
         Refusal: The key does not open that namespace.
@@ -168,7 +182,29 @@ def make_access(scope: Scope, header: str | None, query: str | None) -> Access:
         raise Refusal(
             OUT_OF_SCOPE, f"expected namespace {scope.namespace!r}, all that this key opens, got {namespace!r}"
         )
-    return Access(scope, namespace)
+    return Access(scope, namespace, None if user is None else read_user(user))
+
+
+def read_user(header: str) -> str | None:
+    """Read the name of a person from a header, which holds ASCII only, so that other letters are percent-encoded.
+
+    Args:
+        header: What came.
+
+    Returns:
+        The name; None when it is blank.
+
+    Raises:
+        Refusal: It is not UTF-8, not printable, or too long.
+    """
+    try:
+        name = unquote(header, errors="strict").strip()
+    except UnicodeDecodeError:
+        name = "\0"
+    if not name.isprintable() or len(name) > _LONGEST_USER:
+        expected = f"expected up to {_LONGEST_USER} printable characters, percent-encoded as UTF-8"
+        raise invalid_field(USER_HEADER, f"{expected}, got {shown(header)}")
+    return name or None
 
 
 def _described(scope: Scope) -> str:

@@ -18,6 +18,7 @@ from redrive.api.failures import method_not_allowed, refusal_of
 from redrive.api.problems import METHOD_NOT_ALLOWED
 from redrive.api.routers import (
     attempts,
+    audit,
     groups,
     health,
     keys,
@@ -82,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
             namespaces,
             nodes,
             keys,
+            audit,
             stats,
             health,
             pages,

@@ -35,10 +35,11 @@ async def access(
     _documented: Annotated[Any, Depends(_bearer)],
     redrive_namespace: Annotated[Name | None, Header(description="The namespace; `default` when left out.")] = None,
     namespace: Annotated[Name | None, Query(description="The namespace, in place of the header.")] = None,
+    redrive_actor: Annotated[str | None, Header(description="Who acts, for the audit; percent-encoded.")] = None,
 ) -> Access:
     """Settle who asks, and about which namespace."""
     scope = await services.keys.scope(request.headers.get("authorization"))
-    return make_access(scope, redrive_namespace, namespace)
+    return make_access(scope, redrive_namespace, namespace, redrive_actor)
 
 
 AccessDep = Annotated[Access, Depends(access)]

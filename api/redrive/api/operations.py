@@ -47,7 +47,7 @@ from redrive.core.messages import (
 )
 from redrive.core.policy import parse
 from redrive.core.states import REPLAYABLE, TERMINAL, TaskStatus
-from redrive.store import edits, scenes, tasks
+from redrive.store import audit, edits, scenes, tasks
 from redrive.store.database import Database
 from redrive.store.tables import Task
 
@@ -60,6 +60,13 @@ _NAMES: Final[dict[type[Operation | ChangePolicy], str]] = {
     Cancel: UPDATE_CANCEL,
     Reschedule: UPDATE_RESCHEDULE,
     ChangePolicy: UPDATE_CHANGE_POLICY,
+}
+_VERBS: Final[dict[type[Operation], str]] = {
+    RetryNow: "retry",
+    Pause: "pause",
+    Resume: "resume",
+    Cancel: "cancel",
+    Reschedule: "reschedule",
 }
 _DONE: Final = {
     UPDATE_RETRY: "retried",
@@ -115,9 +122,11 @@ class Operations:
                     if await _is_claimed(session, task):
                         continue
                     await _change_row(session, task, operation)
+                    await _write_down(session, access, task, operation)
                     return
                 if task.status in TERMINAL:
                     await _replay(session, task, operation)
+                    await _write_down(session, access, task, operation)
                     return
             state = (task.status, task.generation)
             if gone == state:
@@ -127,6 +136,8 @@ class Operations:
             except WorkflowGone:
                 gone = state  # it may have ended since we looked: look again
                 continue
+            async with self._database.begin() as session:
+                await _write_down(session, access, task, operation)
             return
         raise _busy(task_id)
 
@@ -156,6 +167,9 @@ class Operations:
                         await edits.change_task(session, task.id, checked.columns)
                     if checked.payload is not None:
                         await edits.add_payload(session, task.id, *checked.payload, access.author)
+                    fields = sorted(change.model_fields_set - {"reason"})
+                    facts = {"fields": fields, "status": task.status, "generation": task.generation}
+                    await _audit(session, access, task, "change", facts, change.reason)
                     return
             # Outside of the transaction: the workflow writes to the row before it answers.
             try:
@@ -176,6 +190,8 @@ class Operations:
             if not await tasks.delete_task(session, access.namespace, task_id):
                 detail = f"only an ended task can be deleted, and this one is {task.status}: cancel it first"
                 raise Refusal(WRONG_STATE, detail)
+            facts = {"scene": task.scene, "status": task.status, "business_key": task.business_key}
+            await _audit(session, access, task, "delete", facts, None)
 
     async def _update(self, task: Task, argument: Operation | ChangePolicy) -> None:
         try:
@@ -184,6 +200,21 @@ class Operations:
             raise Refusal(REFUSED, str(error)) from None
         except EngineUnavailable as error:
             raise Refusal(ENGINE_UNAVAILABLE, str(error), headers=_RETRY_AFTER) from None
+
+
+async def _write_down(session: AsyncSession, access: Access, task: Task, operation: Operation) -> None:
+    facts: dict[str, Any] = {"status": task.status, "generation": task.generation}
+    if isinstance(operation, Reschedule):
+        facts["due_at"] = operation.due_at
+    await _audit(session, access, task, _VERBS[type(operation)], facts, operation.reason)
+
+
+async def _audit(
+    session: AsyncSession, access: Access, task: Task, action: str, facts: dict[str, Any], reason: str | None
+) -> None:
+    await audit.record(
+        session, task.namespace, access.actor, action, "task", str(task.id), facts, reason, group=task.group
+    )
 
 
 async def _patience() -> AsyncGenerator[None]:

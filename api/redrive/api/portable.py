@@ -16,7 +16,7 @@ from redrive.api.text import check_storable
 from redrive.api.validation import invalid, invalid_field
 from redrive.core.errors import InvalidDocument
 from redrive.core.layers import compare, effective
-from redrive.store import scenes
+from redrive.store import audit, scenes
 from redrive.store.database import Database
 
 _NOTE: Final = "imported"
@@ -141,6 +141,9 @@ class Portable:
                 await _carry_out(session, access, present, changes, wanted)
                 session.expire_all()
                 await _check(session, namespace)
+                if changes:
+                    facts = {"changes": len(changes), "prune": prune}
+                    await audit.record(session, namespace, access.actor, "import", "namespace", namespace, facts)
                 if dry_run:
                     raise _DryRun(changes)
         except _DryRun as done:
@@ -158,7 +161,7 @@ async def _carry_out(
         place = _place(namespace, change)
         policy_differs = any(_is_policy(difference.path) for difference in change.differences)
         if change.action == "delete":
-            await delete(session, place)
+            await delete(session, place, access.actor)
         elif place.group is None:
             await scenes.update_namespace(session, namespace, _given(wanted))
             if policy_differs:

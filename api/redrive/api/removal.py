@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from redrive.api.configuration import Configurations
 from redrive.api.problems import IN_USE, Refusal
-from redrive.store import removal, scenes
+from redrive.store import audit, removal, scenes
 from redrive.store.database import Database
 
 SETTLE_SECONDS: Final = 2.0
@@ -51,17 +51,18 @@ class Removal:
         self._database = database
         self._configurations = configurations
 
-    async def remove(self, place: Place) -> None:
+    async def remove(self, place: Place, actor: str) -> None:
         """Take a scene, a group or a namespace away with all that is in it.
 
         Args:
             place: What is to go. It exists.
+            actor: Who wants it.
 
         Raises:
             Refusal: Tasks that have not ended still need it.
         """
         async with self.held([place]), self._database.begin() as session:
-            await delete(session, place)
+            await delete(session, place, actor)
         self._configurations.forget(place.namespace)
 
     @contextlib.asynccontextmanager
@@ -101,12 +102,13 @@ class Removal:
             raise
 
 
-async def delete(session: AsyncSession, place: Place) -> None:
+async def delete(session: AsyncSession, place: Place, actor: str) -> None:
     """Delete a place that has been held.
 
     Args:
         session: A transaction.
         place: What is to go.
+        actor: Who wants it.
 
     Raises:
         Refusal: Tasks that have not ended still need it.
@@ -118,6 +120,9 @@ async def delete(session: AsyncSession, place: Place) -> None:
         await removal.delete_group(session, place.namespace, place.group)
     else:
         await removal.delete_scene(session, place.namespace, place.group, place.scene)
+    kind = "namespace" if place.group is None else "group" if place.scene is None else "scene"
+    name = "/".join(part for part in (place.group, place.scene) if part is not None) or place.namespace
+    await audit.record(session, place.namespace, actor, "delete", kind, name, group=place.group)
 
 
 async def check_unused(session: AsyncSession, place: Place) -> None:

@@ -93,15 +93,15 @@ async def list_keys(session: AsyncSession, namespace: str | None = None) -> list
     return list((await session.scalars(statement)).all())
 
 
-async def revoke_key(session: AsyncSession, key_id: UUID) -> bool:
-    """Make a key worthless from now on; tell whether it was in use."""
+async def revoke_key(session: AsyncSession, key_id: UUID) -> ApiKey | None:
+    """Make a key worthless from now on; return its row, or None when it was not in force."""
     statement = (
         update(ApiKey)
         .where(col(ApiKey.id) == key_id, col(ApiKey.revoked_at).is_(None))
         .values(revoked_at=func.now())
-        .returning(col(ApiKey.id))
+        .returning(ApiKey)
     )
-    return (await session.scalars(statement)).first() is not None
+    return (await session.scalars(statement)).first()
 
 
 async def find_scope(session: AsyncSession, key: str) -> Scope | None:

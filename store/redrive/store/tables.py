@@ -364,3 +364,23 @@ class Reconciliation(Table, table=True):
     restarted: int
     cancelled: int
     closed: int
+
+
+class AuditEntry(Table, table=True):
+    """What a person changed. It outlives what it tells about."""
+
+    __table_args__ = (
+        Index("ix_audit_entries_list", "namespace", "id"),
+        Index("ix_audit_entries_subject", "namespace", "subject_kind", "subject_id", "id"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    namespace: str = Field(sa_column=_text())
+    group: str | None = Field(default=None, sa_column=_text(nullable=True))
+    actor: str = Field(sa_column=_text())
+    action: str = Field(sa_column=_text())
+    subject_kind: str = Field(sa_column=_text())
+    subject_id: str = Field(sa_column=_text())
+    facts: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    reason: str | None = Field(default=None, sa_column=_text(nullable=True))
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Any
 
+from fastapi import APIRouter, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from redrive.api.access import Access
 from redrive.api.configuration import unknown_namespace
 from redrive.api.dependencies import AccessDep, GroupName, ServicesDep, SessionDep, TransactionDep
 from redrive.api.documentation import problems
@@ -14,7 +18,7 @@ from redrive.api.schemas.base import Listed
 from redrive.api.schemas.groups import GroupChange, GroupCreation, GroupResource, SigningSecrets
 from redrive.api.visibility import find_visible_group
 from redrive.core.signature import new_secret
-from redrive.store import scenes
+from redrive.store import audit, scenes
 from redrive.store.tables import Group
 
 router = APIRouter(prefix="/v1/groups", tags=["groups"], route_class=Route)
@@ -45,6 +49,7 @@ async def create_group(
             raise Refusal(ALREADY_EXISTS, f"group {creation.name!r} exists: PATCH it to change it")
         changes = creation.model_dump(include={"policy", "auto_create", "enabled"})
         await scenes.update_group(session, access.namespace, creation.name, changes)
+        await _audit(session, access, "create", creation.name)
         row = await find_visible_group(session, access, creation.name)
     services.configurations.forget(access.namespace)
     response.headers["Location"] = f"/v1/groups/{creation.name}"
@@ -72,6 +77,7 @@ async def change_group(
             await change_group_policy(session, access, group, outer, change.policy)
         if changes:
             await scenes.update_group(session, access.namespace, group, changes)
+            await _audit(session, access, "change", group, {"fields": sorted(changes)})
         session.expire_all()
         row = await find_visible_group(session, access, group)
         count = (await scenes.count_scenes(session, access.namespace)).get(group, 0)
@@ -91,7 +97,14 @@ async def rotate_signing_secrets(group: GroupName, access: AccessDep, session: T
     row = await find_visible_group(session, access, group)
     secrets = [new_secret(), *row.signing_secrets][:_LIVE_SECRETS]
     await scenes.update_group(session, access.namespace, group, {"signing_secrets": secrets})
+    await _audit(session, access, "rotate_signing_secrets", group)
     return SigningSecrets(signing_secrets=secrets)
+
+
+async def _audit(
+    session: AsyncSession, access: Access, action: str, group: str, facts: dict[str, Any] | None = None
+) -> None:
+    await audit.record(session, access.namespace, access.actor, action, "group", group, facts, group=group)
 
 
 def _resource(row: Group, count: int) -> GroupResource:

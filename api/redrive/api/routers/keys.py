@@ -16,7 +16,7 @@ from redrive.api.routing import Route
 from redrive.api.schemas.base import Listed, Name
 from redrive.api.schemas.keys import KeyCreation, KeyResource, NewKey
 from redrive.api.validation import invalid_field
-from redrive.store import keys, scenes
+from redrive.store import audit, keys, scenes
 from redrive.store.tables import ApiKey
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=Route)
@@ -45,6 +45,10 @@ async def create_key(creation: KeyCreation, access: AccessDep, session: Transact
     if creation.namespace is not None and await scenes.find_namespace(session, creation.namespace) is None:
         raise unknown_namespace(creation.namespace)
     row, key = await keys.create_key(session, **creation.model_dump())
+    facts = {"name": row.name, "namespace": row.namespace, "group": row.group, "expires_at": row.expires_at}
+    await audit.record(
+        session, row.namespace or access.namespace, access.actor, "create", "key", str(row.id), facts, group=row.group
+    )
     return NewKey.model_validate({**row.model_dump(exclude={"hash"}), "key": key})
 
 
@@ -54,8 +58,13 @@ async def revoke_key(
 ) -> None:
     """Revoke a key. It may work for a few seconds more."""
     access.require_everything()
-    if not await keys.revoke_key(session, key_id):
+    row = await keys.revoke_key(session, key_id)
+    if row is None:
         raise Refusal(KEY_NOT_FOUND, f"there is no key {key_id} in force: GET /v1/keys lists the keys")
+    namespace = row.namespace or access.namespace
+    await audit.record(
+        session, namespace, access.actor, "revoke", "key", str(row.id), {"name": row.name}, group=row.group
+    )
 
 
 def _resource(row: ApiKey) -> KeyResource:

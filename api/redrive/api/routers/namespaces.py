@@ -15,7 +15,7 @@ from redrive.api.problems import ALREADY_EXISTS, Refusal
 from redrive.api.routing import Route
 from redrive.api.schemas.base import Listed, Name
 from redrive.api.schemas.namespaces import NamespaceChange, NamespaceCreation, NamespaceResource
-from redrive.store import scenes
+from redrive.store import audit, scenes
 from redrive.store.tables import Namespace
 
 router = APIRouter(prefix="/v1/namespaces", tags=["namespaces"], route_class=Route)
@@ -42,6 +42,7 @@ async def create_namespace(
             raise Refusal(ALREADY_EXISTS, f"namespace {creation.name!r} exists: PATCH it to change it")
         changes = creation.model_dump(include={"policy", "auto_create"})
         await scenes.update_namespace(session, creation.name, changes)
+        await audit.record(session, creation.name, access.actor, "create", "namespace", creation.name)
         row = await scenes.find_namespace(session, creation.name)
     response.headers["Location"] = f"/v1/namespaces/{creation.name}"
     return _resource(_known(row, creation.name))
@@ -67,6 +68,8 @@ async def change_namespace(
             await change_namespace_policy(session, access, name, change.policy)
         if changes:
             await scenes.update_namespace(session, name, changes)
+            facts = {"fields": sorted(changes)}
+            await audit.record(session, name, access.actor, "change", "namespace", name, facts)
         session.expire_all()
         row = await scenes.find_namespace(session, name)
     services.configurations.forget(name)

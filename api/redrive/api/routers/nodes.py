@@ -24,7 +24,7 @@ from redrive.api.schemas.nodes import (
 )
 from redrive.api.text import check_storable
 from redrive.core.wire import NODE_LEASE_SECONDS
-from redrive.store import nodes
+from redrive.store import audit, nodes
 from redrive.store.tables import Node
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"], route_class=Route)
@@ -64,8 +64,9 @@ async def send_heartbeat(
 @router.post("/{node_id}/drain", responses=problems(404))
 async def drain_node(node_id: NodePath, access: AccessDep, session: TransactionDep) -> NodeResource:
     """Send a node no further attempts. It leaves the list when it is deleted or lost."""
-    await _find(session, access, node_id)
+    node = await _find(session, access, node_id)
     await nodes.drain(session, access.namespace, node_id)
+    await audit.record(session, access.namespace, access.actor, "drain", "node", node_id, group=node.group)
     return _resource(await _find(session, access, node_id, fresh=True))
 
 
@@ -87,8 +88,9 @@ async def get_node(node_id: NodePath, access: AccessDep, session: SessionDep) ->
 @router.delete("/{node_id}", status_code=204, response_class=Response, responses=problems(404))
 async def delete_node(node_id: NodePath, access: AccessDep, session: TransactionDep) -> None:
     """Forget a node. One that still lives registers again with its next heartbeat."""
-    await _find(session, access, node_id)
+    node = await _find(session, access, node_id)
     await nodes.remove(session, access.namespace, node_id)
+    await audit.record(session, access.namespace, access.actor, "delete", "node", node_id, group=node.group)
 
 
 async def _find(

@@ -36,7 +36,7 @@ from redrive.core import layers
 from redrive.core.errors import InvalidDocument
 from redrive.core.policy import parse
 from redrive.core.simulation import Scenario, simulate
-from redrive.store import rollout, scenes
+from redrive.store import audit, rollout, scenes
 from redrive.store.scenes import SceneConfiguration
 from redrive.store.tables import ScenePolicy
 
@@ -152,6 +152,8 @@ async def roll_back_policy(
         number = await scenes.set_policy(session, access.namespace, group, scene, old.policy, access.author, note)
         if number is None:
             raise no_such_scene(group, scene)
+        facts = {"version": number, "from_version": rollback.version}
+        await _audit(session, access, "roll_back_policy", group, scene, facts, rollback.note)
         new = _resource(await _version(session, access, group, scene, number))
     services.configurations.forget(access.namespace)
     return new
@@ -178,7 +180,25 @@ async def apply_policy(
     applied = await Rollout(services.database, services.engine).apply(place, known, after=wish.cursor, limit=wish.limit)
     result.changed, result.next_cursor = applied.changed, applied.last
     result.kept = [KeptTask(id=task.id, reason=task.reason) for task in applied.kept]
+    facts = {"version": known.version, "changed": applied.changed, "kept": len(applied.kept)}
+    async with services.database.begin() as session:
+        await _audit(session, access, "apply_policy", group, scene, facts)
     return result
+
+
+async def _audit(
+    session: AsyncSession,
+    access: Access,
+    action: str,
+    group: str,
+    scene: str,
+    facts: dict[str, Any],
+    reason: str = "",
+) -> None:
+    subject = f"{group}/{scene}"
+    await audit.record(
+        session, access.namespace, access.actor, action, "scene", subject, facts, reason or None, group=group
+    )
 
 
 async def _layers(

@@ -37,7 +37,7 @@ async def delete_namespace(
     async with services.database.session() as session:
         if await scenes.find_namespace(session, name) is None:
             raise unknown_namespace(name)
-    await Removal(services.database, services.configurations).remove(Place(name))
+    await Removal(services.database, services.configurations).remove(Place(name), access.actor)
 
 
 @router.delete(
@@ -50,7 +50,7 @@ async def delete_group(group: GroupName, access: AccessDep, services: ServicesDe
     """
     async with services.database.session() as session:
         await find_visible_group(session, access, group)
-    await Removal(services.database, services.configurations).remove(Place(access.namespace, group))
+    await Removal(services.database, services.configurations).remove(Place(access.namespace, group), access.actor)
 
 
 @router.delete(
@@ -68,4 +68,6 @@ async def delete_scene(group: GroupName, scene: SceneName, access: AccessDep, se
     """
     async with services.database.session() as session:
         await find_visible_scene(session, access, group, scene)
-    await Removal(services.database, services.configurations).remove(Place(access.namespace, group, scene))
+    await Removal(services.database, services.configurations).remove(
+        Place(access.namespace, group, scene), access.actor
+    )

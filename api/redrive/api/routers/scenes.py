@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from typing import Any
 
+from fastapi import APIRouter, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from redrive.api.access import Access
 from redrive.api.dependencies import AccessDep, GroupName, SceneName, ServicesDep, SessionDep
 from redrive.api.documentation import problems
 from redrive.api.layers import check_layers
@@ -20,7 +24,7 @@ from redrive.api.schemas.scenes import (
 )
 from redrive.api.visibility import find_visible_group, find_visible_scene, no_such_scene
 from redrive.core.layers import explain
-from redrive.store import scenes
+from redrive.store import audit, scenes
 from redrive.store.tables import Scene
 
 router = APIRouter(prefix="/v1/groups/{group}/scenes", tags=["scenes"], route_class=Route)
@@ -48,6 +52,7 @@ async def create_scene(
         )
         if not created:
             raise Refusal(ALREADY_EXISTS, f"scene {creation.name!r} exists in group {group!r}: PATCH it to change it")
+        await _audit(session, access, "create", group, creation.name)
         row = await find_visible_scene(session, access, group, creation.name)
     services.configurations.forget(access.namespace)
     response.headers["Location"] = f"/v1/groups/{group}/scenes/{creation.name}"
@@ -70,6 +75,7 @@ async def change_scene(
         await find_visible_scene(session, access, group, scene)
         if changes:
             await scenes.update_scene(session, access.namespace, group, scene, changes)
+            await _audit(session, access, "change", group, scene, {"fields": sorted(changes)})
         session.expire_all()
         row = await find_visible_scene(session, access, group, scene)
     services.configurations.forget(access.namespace)
@@ -87,6 +93,7 @@ async def set_policy(
         check_layers([*(known.layers[:2] if known else ()), change.policy])
         await scenes.set_policy(session, access.namespace, group, scene, change.policy, access.author, change.note)
         newest = (await scenes.list_policies(session, access.namespace, group, scene))[0]
+        await _audit(session, access, "set_policy", group, scene, {"version": newest.version}, change.note)
     services.configurations.forget(access.namespace)
     return ScenePolicyVersion.model_validate(newest.model_dump(exclude={"namespace", "group", "scene"}))
 
@@ -113,6 +120,21 @@ async def get_effective_policy(
         raise no_such_scene(group, scene)
     settings = explain(*known.layers)
     return EffectivePolicy(version=known.version, policy=known.effective(), settings=list(settings))
+
+
+async def _audit(
+    session: AsyncSession,
+    access: Access,
+    action: str,
+    group: str,
+    scene: str,
+    facts: dict[str, Any] | None = None,
+    reason: str = "",
+) -> None:
+    subject = f"{group}/{scene}"
+    await audit.record(
+        session, access.namespace, access.actor, action, "scene", subject, facts, reason or None, group=group
+    )
 
 
 def _resource(row: Scene) -> SceneResource:

@@ -1,4 +1,4 @@
-"""Lists of tasks: filters, order and keyset pages.
+"""Selections in SQL: lists of tasks in keyset pages, counts, and walks over everything that is meant.
 
 A cursor holds the sort key and the id of the last row, so a page costs the same however deep it lies, and a row that
 is inserted meanwhile moves nothing.
@@ -9,19 +9,32 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, tuple_
+from psycopg.errors import QueryCanceled
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal, or_, tablesample, text, tuple_
+from sqlalchemy import select as select_columns
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from redrive.core.errors import RedriveError
+from redrive.core.fingerprint import normalise
+from redrive.core.selection import Selection
 from redrive.store.tables import Task
 
-Sort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "next_attempt_at", "-next_attempt_at"]
+Sort = Literal[
+    "created_at", "-created_at", "updated_at", "-updated_at", "next_attempt_at", "-next_attempt_at",
+    "finished_at", "-finished_at", "priority", "-priority", "attempts", "-attempts",
+]  # fmt: skip
+
+Order = Literal["oldest", "newest", "priority"]
+"""In which order a walk meets tasks: by their report, or the most urgent first and the oldest of those first."""
 
 
 class InvalidCursor(RedriveError, ValueError):
@@ -29,47 +42,6 @@ class InvalidCursor(RedriveError, ValueError):
 
     def __init__(self) -> None:
         super().__init__(self.__class__.__doc__)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFilter:
-    """Which tasks a list shows. All that is given must hold.
-
-    Attributes:
-        namespace: Their namespace.
-        group: Their group.
-        scene: Their scene.
-        status: One of these.
-        dead_reason: One of these.
-        business_key: Exactly this.
-        idempotency_key: Exactly this.
-        error: Part of the error's class or message, in any case.
-        text: Part of a key, the executor, the scene or the error, in any case; or the id.
-        created_after: From here on.
-        created_before: Before this.
-        updated_after: From here on.
-        updated_before: Before this.
-        next_after: From here on.
-        next_before: Before this.
-        parent_id: Children of this task.
-    """
-
-    namespace: str
-    group: str | None = None
-    scene: str | None = None
-    status: tuple[str, ...] = ()
-    dead_reason: tuple[str, ...] = ()
-    business_key: str | None = None
-    idempotency_key: str | None = None
-    error: str | None = None
-    text: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    updated_after: datetime | None = None
-    updated_before: datetime | None = None
-    next_after: datetime | None = None
-    next_before: datetime | None = None
-    parent_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +57,120 @@ class Page:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many tasks a selection means.
+
+    Attributes:
+        count: That many.
+        exact: Whether they were counted; otherwise a sample of the table was, which is good for an order of magnitude.
+    """
+
+    count: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a walk needs to know of a task.
+
+    Attributes:
+        id: Its id.
+        generation: Its present generation.
+        status: Its status.
+        priority: 1 first, 5 last.
+    """
+
+    id: UUID
+    generation: int
+    status: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class SceneCount:
+    """How many of the selected tasks a scene has."""
+
+    group: str
+    scene: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCount:
+    """How many of the selected tasks have one error last, with the class and message of one of them."""
+
+    fingerprint: str | None
+    error_type: str | None
+    message: str | None
+    count: int
+
+
 _COLUMNS: Final[dict[str, Any]] = {
     "created_at": Task.id,  # UUIDv7: the order of ids is the order of creation, and the index is the shorter
     "updated_at": Task.updated_at,
     "next_attempt_at": Task.next_attempt_at,
+    "finished_at": Task.finished_at,
+    "priority": Task.priority,
+    "attempts": Task.attempts,
 }
+_NULLABLE: Final = frozenset({"next_attempt_at", "finished_at"})
+_NUMBERS: Final = frozenset({"priority", "attempts"})
+
+_SAMPLE_ROWS: Final = 20_000
+
+
+def conditions(namespace: str, selection: Selection, task: Any = Task) -> ColumnElement[bool]:
+    """Turn a selection into what the rows must fulfil.
+
+    Args:
+        namespace: Namespace of the tasks.
+        selection: Which ones.
+        task: The entity that is asked for; an alias of `Task` where one is.
+    """
+    found: list[ColumnElement[bool]] = [col(task.namespace) == namespace]
+    for column, value in (
+        (task.group, selection.group),
+        (task.scene, selection.scene),
+        (task.kind, selection.kind),
+        (task.fingerprint, selection.fingerprint),
+        (task.business_key, selection.business_key),
+        (task.idempotency_key, selection.idempotency_key),
+        (task.priority, selection.priority),
+        (task.parent_id, None if selection.parent_id is None else UUID(selection.parent_id)),
+    ):
+        if value is not None:
+            found.append(col(column) == value)
+    if selection.status:
+        # As literals, so that the planner sees which partial index holds what is asked for.
+        found.append(col(task.status).in_(bindparam(None, selection.status, expanding=True, literal_execute=True)))
+    if selection.dead_reason:
+        found.append(col(task.dead_reason).in_(selection.dead_reason))
+    if selection.ids:
+        found.append(col(task.id) == func.any([UUID(task_id) for task_id in selection.ids]))
+    for key, value in selection.metadata.items():
+        found.append(col(task.metadata_)[key].astext == value)
+    for column, after, before in (
+        (task.created_at, selection.created_after, selection.created_before),
+        (task.updated_at, selection.updated_after, selection.updated_before),
+        (task.next_attempt_at, selection.next_after, selection.next_before),
+        (task.finished_at, selection.finished_after, selection.finished_before),
+    ):
+        if after is not None:
+            found.append(col(column) >= after)
+        if before is not None:
+            found.append(col(column) < before)
+    if selection.error is not None:
+        found.append(_contains(selection.error, task.error_type, task.error_message))
+    if selection.q is not None:
+        found.append(_contains_anywhere(selection.q, task))
+    return and_(*found)
 
 
 async def list_tasks(
     session: AsyncSession,
-    filters: TaskFilter,
+    namespace: str,
+    selection: Selection,
     *,
     sort: Sort = "-created_at",
     limit: int = 50,
@@ -104,35 +180,129 @@ async def list_tasks(
 
     Args:
         session: Any session.
-        filters: Which ones.
-        sort: Their order; `-` for the newest or latest first.
+        namespace: Namespace of the tasks.
+        selection: Which ones.
+        sort: Their order; `-` for the newest, latest or greatest first. Tasks that lack the instant are left out.
         limit: The most rows of one page.
         cursor: Where the page begins: `next_cursor` of the page before.
 
     Raises:
         InvalidCursor: The cursor was made by something else, or for another order.
     """
-    column, descending = _COLUMNS[sort.removeprefix("-")], sort.startswith("-")
+    name, descending = sort.removeprefix("-"), sort.startswith("-")
+    column = _COLUMNS[name]
     by_id = column is Task.id
-    conditions = _conditions(filters)
-    if column is Task.next_attempt_at:
-        conditions.append(col(column).is_not(None))
+    where = [conditions(namespace, selection)]
+    if name in _NULLABLE:
+        where.append(col(column).is_not(None))
     if cursor is not None:
-        value, last_id = _decode_cursor(cursor, sort, by_id=by_id)
+        value, last_id = _decode_cursor(cursor, sort)
         place: Any = col(Task.id) if by_id else tuple_(col(column), col(Task.id))
         bound: Any = last_id if by_id else (value, last_id)
-        conditions.append(place < bound if descending else place > bound)
+        where.append(place < bound if descending else place > bound)
     order = [col(Task.id)] if by_id else [col(column), col(Task.id)]
     ordered = [part.desc() if descending else part.asc() for part in order]
-    rows = list(
-        (await session.scalars(select(Task).where(and_(*conditions)).order_by(*ordered).limit(limit + 1))).all()
-    )
+    rows = list((await session.scalars(select(Task).where(*where).order_by(*ordered).limit(limit + 1))).all())
     items = rows[:limit]
     last = items[-1] if len(rows) > limit else None
     if last is None:
         return Page(items, None)
-    reached: datetime | None = None if by_id else getattr(last, sort.removeprefix("-"))
-    return Page(items, encode_cursor(sort, None if reached is None else reached.isoformat(), str(last.id)))
+    reached = None if by_id else getattr(last, name)
+    written = reached.isoformat() if isinstance(reached, datetime) else reached
+    return Page(items, encode_cursor(sort, written, str(last.id)))
+
+
+async def count_tasks(
+    session: AsyncSession, namespace: str, selection: Selection, *, within_seconds: float | None = None
+) -> Count:
+    """Count the tasks of a selection.
+
+    Args:
+        session: A transaction.
+        namespace: Namespace of the tasks.
+        selection: Which ones.
+        within_seconds: How long counting may take before a sample of the table has to do; None counts to the end.
+    """
+    statement = select_columns(func.count()).select_from(Task).where(conditions(namespace, selection))
+    if within_seconds is None:
+        return Count((await session.execute(statement)).scalar_one(), exact=True)
+    try:
+        async with session.begin_nested():
+            await _limit_time(session, f"{max(1, round(within_seconds * 1000))}ms")
+            found: int = (await session.execute(statement)).scalar_one()
+            await _limit_time(session, "0")
+    except DBAPIError as error:
+        if not isinstance(error.orig, QueryCanceled):
+            raise
+        return Count(await _sampled(session, namespace, selection), exact=False)
+    return Count(found, exact=True)
+
+
+async def count_by_scene(session: AsyncSession, namespace: str, selection: Selection) -> list[SceneCount]:
+    """Count the tasks of a selection by scene, most first."""
+    group, scene, count = col(Task.group), col(Task.scene), func.count()
+    statement = select_columns(group, scene, count).where(conditions(namespace, selection)).group_by(group, scene)
+    rows = await session.execute(statement.order_by(count.desc(), group, scene))
+    return [SceneCount(*row) for row in rows]
+
+
+async def count_by_error(
+    session: AsyncSession, namespace: str, selection: Selection, *, limit: int = 20
+) -> list[ErrorCount]:
+    """Count the tasks of a selection by the fingerprint of their last error, most first.
+
+    Args:
+        session: Any session.
+        namespace: Namespace of the tasks.
+        selection: Which ones.
+        limit: The most fingerprints.
+    """
+    fingerprint = col(Task.fingerprint)
+    # Within one fingerprint all classes are the same, and all messages after their normalisation.
+    columns = (fingerprint, func.max(Task.error_type), func.max(Task.error_message), func.count())
+    statement = select_columns(*columns).where(conditions(namespace, selection)).group_by(fingerprint)
+    statement = statement.order_by(func.count().desc(), fingerprint).limit(limit)
+    return [
+        ErrorCount(name, error_type, None if message is None else normalise(message), count)
+        for name, error_type, message, count in await session.execute(statement)
+    ]
+
+
+async def walk_tasks(
+    session: AsyncSession,
+    namespace: str,
+    selection: Selection,
+    *,
+    order: Order = "oldest",
+    after: Selected | None = None,
+    limit: int = 1000,
+) -> list[Selected]:
+    """Give the next tasks of a walk over a selection.
+
+    Args:
+        session: Any session.
+        namespace: Namespace of the tasks.
+        selection: Which ones.
+        order: In which order.
+        after: The last task of the chunk before; None begins.
+        limit: The most tasks of one chunk.
+
+    Returns:
+        The next chunk; an empty one at the end.
+    """
+    where = [conditions(namespace, selection)]
+    if after is not None and order == "priority":
+        where.append(tuple_(col(Task.priority), col(Task.id)) > (after.priority, after.id))
+    elif after is not None:
+        where.append(col(Task.id) > after.id if order == "oldest" else col(Task.id) < after.id)
+    by: dict[Order, Sequence[ColumnElement[Any]]] = {
+        "oldest": [col(Task.id).asc()],
+        "newest": [col(Task.id).desc()],
+        "priority": [col(Task.priority).asc(), col(Task.id).asc()],
+    }
+    columns = (col(Task.id), col(Task.generation), col(Task.status), col(Task.priority))
+    rows = await session.execute(select_columns(*columns).where(*where).order_by(*by[order]).limit(limit))
+    return [Selected(*row) for row in rows]
 
 
 def encode_cursor(*parts: str | int | None) -> str:
@@ -156,59 +326,55 @@ def decode_cursor(cursor: str) -> list[Any]:
     return parts
 
 
-def _decode_cursor(cursor: str, sort: Sort, *, by_id: bool) -> tuple[datetime | None, UUID]:
+def _decode_cursor(cursor: str, sort: Sort) -> tuple[datetime | int | None, UUID]:
     try:
         made_for, value, last_id = decode_cursor(cursor)
-        if made_for != sort or (value is None) != by_id:
+        if made_for != sort:
             raise InvalidCursor
-        instant = None if value is None else datetime.fromisoformat(value)
-        if instant is not None and instant.tzinfo is None:
-            raise InvalidCursor
-        return instant, UUID(last_id)
+        return _decode_reached(sort.removeprefix("-"), value), UUID(last_id)
     except (ValueError, TypeError, AttributeError):
         raise InvalidCursor from None
 
 
-def _conditions(filters: TaskFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [col(Task.namespace) == filters.namespace]
-    for column, value in (
-        (Task.group, filters.group),
-        (Task.scene, filters.scene),
-        (Task.business_key, filters.business_key),
-        (Task.idempotency_key, filters.idempotency_key),
-        (Task.parent_id, filters.parent_id),
-    ):
+def _decode_reached(name: str, value: Any) -> datetime | int | None:
+    if _COLUMNS[name] is Task.id:
         if value is not None:
-            conditions.append(col(column) == value)
-    if filters.status:
-        conditions.append(col(Task.status).in_(filters.status))
-    if filters.dead_reason:
-        conditions.append(col(Task.dead_reason).in_(filters.dead_reason))
-    for instant, after, before in (
-        (Task.created_at, filters.created_after, filters.created_before),
-        (Task.updated_at, filters.updated_after, filters.updated_before),
-        (Task.next_attempt_at, filters.next_after, filters.next_before),
-    ):
-        if after is not None:
-            conditions.append(col(instant) >= after)
-        if before is not None:
-            conditions.append(col(instant) < before)
-    if filters.error is not None:
-        conditions.append(_contains(filters.error, Task.error_type, Task.error_message))
-    if filters.text is not None:
-        conditions.append(_contains_anywhere(filters.text))
-    return conditions
+            raise InvalidCursor
+        return None
+    if name in _NUMBERS:
+        if type(value) is not int or not 0 <= value < 2**31:
+            raise InvalidCursor
+        return value
+    instant = datetime.fromisoformat(value)
+    if instant.tzinfo is None:
+        raise InvalidCursor
+    return instant
 
 
-def _contains(text: str, *columns: Any) -> ColumnElement[bool]:
-    return or_(*(col(column).icontains(text, autoescape=True) for column in columns))
+async def _limit_time(session: AsyncSession, longest: str) -> None:
+    await session.execute(text("SELECT set_config('statement_timeout', :longest, true)"), {"longest": longest})
 
 
-def _contains_anywhere(text: str) -> ColumnElement[bool]:
+async def _sampled(session: AsyncSession, namespace: str, selection: Selection) -> int:
+    """Count in a sample of the table's pages, and extrapolate. The same pages each time, so that the number is calm."""
+    size = text("SELECT GREATEST(reltuples, 1) FROM pg_class WHERE oid = 'tasks'::regclass")
+    rows: float = (await session.execute(size)).scalar_one()
+    percent = min(100.0, 100.0 * _SAMPLE_ROWS / rows)
+    sample = aliased(Task, tablesample(Task, func.system(percent), seed=literal(1)))
+    statement = select_columns(func.count()).select_from(sample).where(conditions(namespace, selection, sample))
+    found: int = (await session.execute(statement)).scalar_one()
+    return round(found * 100.0 / percent)
+
+
+def _contains(part: str, *columns: Any) -> ColumnElement[bool]:
+    return or_(*(col(column).icontains(part, autoescape=True) for column in columns))
+
+
+def _contains_anywhere(part: str, task: Any) -> ColumnElement[bool]:
     try:
-        return col(Task.id) == UUID(text)
+        return col(task.id) == UUID(part)
     except ValueError:
         pass
     return _contains(
-        text, Task.business_key, Task.idempotency_key, Task.executor, Task.scene, Task.error_type, Task.error_message
+        part, task.business_key, task.idempotency_key, task.executor, task.scene, task.error_type, task.error_message
     )

@@ -51,14 +51,31 @@ FILTERS: list[tuple[dict[str, Any], str]] = [
     ({"q": "100%"}, ""),
     ({"q": ""}, "abcd"),
     ({"group": "orders", "status": "pending"}, "a"),
+    ({"kind": "callback"}, ""),
+    ({"kind": "task", "priority": 1}, "b"),
+    ({"metadata.tenant": "acme"}, "ab"),
+    ({"metadata.tenant": "acme", "metadata.try": "3"}, "b"),
+    ({"metadata.tenant": "Acme"}, ""),
+    ({"fingerprint": "0123456789abcdef"}, ""),
+    ({"finished_after": "2020-01-01T00:00:00Z"}, "d"),
+    ({"finished_before": "2020-01-01T00:00:00Z"}, ""),
+    ({"parent_id": "01890000-0000-7000-8000-000000000000"}, ""),
+    ({"ids": "01890000-0000-7000-8000-000000000000"}, ""),
 ]
 
 
 async def test_filters_narrow_the_list(api: Api, subtests: pytest.Subtests) -> None:
     tasks = {
-        "a": await api.report(business_key="b-a", error={"type": "TimeoutError", "message": "late"}),
+        "a": await api.report(
+            business_key="b-a", error={"type": "TimeoutError", "message": "late"}, metadata={"tenant": "acme"}
+        ),
         "b": await api.report(
-            group="shop", scene="refund", idempotency_key="i-b", error={"type": "E", "message": "it fell over"}
+            group="shop",
+            scene="refund",
+            idempotency_key="i-b",
+            error={"type": "E", "message": "it fell over"},
+            metadata={"tenant": "acme", "try": 3},
+            priority=1,
         ),
         "c": await api.report(business_key="b-c"),
         "d": await api.report(),
@@ -69,6 +86,10 @@ async def test_filters_narrow_the_list(api: Api, subtests: pytest.Subtests) -> N
     for params, found in FILTERS:
         with subtests.test(params=params):
             assert sorted(await ids(api, **params)) == sorted(tasks[name]["id"] for name in found)
+            counted = (await api.get("/v1/tasks/count", **params)).json()
+            assert counted == {"count": len(found), "exact": True}
+    chosen = [tasks["a"]["id"], tasks["d"]["id"]]
+    assert sorted(await ids(api, ids=",".join(chosen))) == chosen
 
 
 async def test_a_search_finds_a_task_by_its_id(api: Api) -> None:
@@ -96,17 +117,33 @@ ORDERS = {
     "-next_attempt_at": "bac",
     "updated_at": "bca",
     "-updated_at": "acb",
+    "priority": "cab",
+    "-priority": "bac",
+    "attempts": "abc",
+    "-attempts": "cba",
 }
 
 
 async def test_every_order_is_kept_over_pages_of_any_size(api: Api, subtests: pytest.Subtests) -> None:
-    tasks = {name: await api.report(delay_seconds=delay) for name, delay in (("a", 200), ("b", 300), ("c", 100))}
+    tasks = {
+        name: await api.report(delay_seconds=delay, priority=priority)
+        for name, delay, priority in (("a", 200, 2), ("b", 300, 3), ("c", 100, 1))
+    }
     await api.patch(f"/v1/tasks/{tasks['a']['id']}", {"business_key": "touched last"})
 
     for sort, order in ORDERS.items():
         for limit in (1, 2, 50):
             with subtests.test(sort=sort, limit=limit):
                 assert await all_ids(api, sort, limit) == [tasks[name]["id"] for name in order]
+
+
+async def test_ended_tasks_are_ordered_by_their_end(api: Api) -> None:
+    first, second, _open = [(await api.report())["id"] for _ in range(3)]
+    for task_id in (second, first):
+        await api.post(f"/v1/tasks/{task_id}/cancel")
+
+    assert await all_ids(api, "finished_at", 1) == [second, first]
+    assert await all_ids(api, "-finished_at", 1) == [first, second]
 
 
 async def all_ids(api: Api, sort: str, limit: int) -> list[str]:

@@ -6,18 +6,17 @@ from typing import Annotated, Any, cast, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, Field
 
 from redrive.api import operations
 from redrive.api.access import Access
-from redrive.api.dependencies import AccessDep, Cursor, Limit, ServicesDep, SessionDep, TaskId
+from redrive.api.dependencies import AccessDep, Cursor, Limit, ServicesDep, SessionDep, TaskId, TransactionDep
 from redrive.api.documentation import problems
 from redrive.api.operations import due_at
 from redrive.api.problems import Refusal
 from redrive.api.reports import Accepted, Duplicate, Outcome
 from redrive.api.resources import attempt_resource
 from redrive.api.routing import Route
-from redrive.api.schemas.base import Instant, Key, Name, Page, Text, storable
+from redrive.api.schemas.base import Page
 from redrive.api.schemas.problems import Problem
 from redrive.api.schemas.tasks import (
     AttemptResource,
@@ -27,25 +26,21 @@ from redrive.api.schemas.tasks import (
     Operation,
     RescheduleOperation,
     TaskChange,
+    TaskCount,
     TaskReport,
     TaskResource,
     TaskSummary,
 )
+from redrive.api.selections import COUNT_SECONDS, SelectionQuery, narrowed
 from redrive.api.services import Services
-from redrive.api.validation import invalid_field, shown
 from redrive.api.visibility import find_visible_task
-from redrive.core.documents import did_you_mean
 from redrive.core.messages import Cancel, Pause, Reschedule, Resume, RetryNow
-from redrive.core.states import DeadReason, TaskStatus
 from redrive.store import attempts, search, tasks
-from redrive.store.search import InvalidCursor, Sort, TaskFilter, decode_cursor, encode_cursor
+from redrive.store.search import InvalidCursor, Sort, decode_cursor, encode_cursor
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=Route)
 
 _OPERATION_PROBLEMS = problems(404, 409, 413, 415)
-
-Search = Annotated[str, Field(max_length=200), AfterValidator(storable)] | None
-InstantQuery = Annotated[Instant | None, Query()]
 
 
 @router.post(
@@ -87,50 +82,33 @@ async def list_tasks(
     access: AccessDep,
     services: ServicesDep,
     session: SessionDep,
-    group: Annotated[Name | None, Query()] = None,
-    scene: Annotated[Name | None, Query()] = None,
-    status: Annotated[
-        list[Text], Query(description="One of these; repeat it, or separate by commas.", examples=["waiting,running"])
-    ] = [],  # noqa: B006 - FastAPI copies it
-    dead_reason: Annotated[list[Text], Query(description="One of these; likewise.")] = [],  # noqa: B006 - likewise
-    business_key: Annotated[Key | None, Query(description="Exactly this.")] = None,
-    idempotency_key: Annotated[Key | None, Query(description="Exactly this.")] = None,
-    error: Annotated[Search, Query(description="Part of the error's class or message.")] = None,
-    q: Annotated[Search, Query(description="Part of a key, the executor, the scene or the error; or the id.")] = None,
-    created_after: InstantQuery = None,
-    created_before: InstantQuery = None,
-    updated_after: InstantQuery = None,
-    updated_before: InstantQuery = None,
-    next_after: InstantQuery = None,
-    next_before: InstantQuery = None,
+    selection: SelectionQuery,
     sort: Annotated[
-        Sort, Query(description="`-` for the latest first. Sorting by `next_attempt_at` leaves out tasks without one.")
+        Sort,
+        Query(description="`-` for the latest or greatest first. Sorting by an instant leaves out tasks without it."),
     ] = "-created_at",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[TaskSummary]:
-    """List tasks, the newest first unless `sort` says otherwise. All filters that are given must hold."""
-    filters = TaskFilter(
-        namespace=access.namespace,
-        group=access.group_filter(group),
-        scene=scene,
-        status=_choices("status", status, [status.value for status in TaskStatus]),
-        dead_reason=_choices("dead_reason", dead_reason, [reason.value for reason in DeadReason]),
-        business_key=business_key,
-        idempotency_key=idempotency_key,
-        error=error or None,
-        text=q or None,
-        created_after=created_after,
-        created_before=created_before,
-        updated_after=updated_after,
-        updated_before=updated_before,
-        next_after=next_after,
-        next_before=next_before,
+    """List tasks, the newest first unless `sort` says otherwise. All filters that are given must hold.
+
+    A value of the metadata is asked for by `metadata.<key>=<value>`.
+    """
+    page = await search.list_tasks(
+        session, access.namespace, narrowed(access, selection), sort=sort, limit=limit, cursor=cursor
     )
-    page = await search.list_tasks(session, filters, sort=sort, limit=limit, cursor=cursor)
     return Page[TaskSummary].model_construct(
         items=[services.links.summary(task) for task in page.items], next_cursor=page.next_cursor
     )
+
+
+@router.get("/count", responses=problems())
+async def count_tasks(access: AccessDep, session: TransactionDep, selection: SelectionQuery) -> TaskCount:
+    """Count tasks, with the filters of the list. A count that would take long is estimated, and says so."""
+    found = await search.count_tasks(
+        session, access.namespace, narrowed(access, selection), within_seconds=COUNT_SECONDS
+    )
+    return TaskCount(count=found.count, exact=found.exact)
 
 
 @router.get("/{task_id}", responses=problems(404))
@@ -240,15 +218,6 @@ def _result(index: int, outcome: Outcome) -> BatchResult:
 
 
 _RESULTS: tuple[int, ...] = get_args(BatchResult.model_fields["status"].annotation)
-
-
-def _choices(field: str, given: list[str], known: list[str]) -> tuple[str, ...]:
-    """Read a filter that may be repeated and separated by commas."""
-    chosen = tuple(dict.fromkeys(part.strip() for text in given for part in text.split(",") if part.strip()))
-    for choice in chosen:
-        if choice not in known:
-            raise invalid_field(field, f"unknown value {shown(choice)}{did_you_mean(choice, known)}")
-    return chosen
 
 
 def _attempt_place(cursor: str) -> tuple[int, int]:

@@ -11,7 +11,9 @@ from pydantic_core import CoreSchema, core_schema
 
 from redrive.api.text import is_storable
 from redrive.api.validation import PATTERNS, shown
+from redrive.core.documents import decode
 from redrive.core.policy import Policy
+from redrive.core.selection import Selection
 from redrive.core.wire import Target
 
 T = TypeVar("T")
@@ -145,6 +147,10 @@ def _document(value: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
+def _selection(value: Any) -> Selection:
+    return decode(Selection, value)
+
+
 PolicyParts = Annotated[dict[str, Any], Documented(Policy, _document)]
 """Parts of a policy. They make sense only together with the layers below them, so they are checked once merged."""
 
@@ -153,3 +159,6 @@ PolicyDocument = Annotated[dict[str, Any], Documented(Policy)]
 
 TargetDocument = Annotated[dict[str, Any], Documented(Target, _document)]
 """A target. Which of its kinds fits is checked with the rest of the task."""
+
+SelectionDocument = Annotated[Selection, Documented(Selection, _selection)]
+"""Which tasks are meant, as a document."""

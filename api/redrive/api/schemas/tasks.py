@@ -134,6 +134,13 @@ class TaskSummary(Output):
     metadata: dict[str, Any]
 
 
+class TaskCount(Output):
+    """How many tasks a selection means."""
+
+    count: int
+    exact: bool = Field(description="Whether they were counted; otherwise a sample was, and this is an estimate.")
+
+
 class TaskResource(TaskSummary):
     """A task with all that belongs to it."""
 

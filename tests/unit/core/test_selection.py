@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 
 @st.composite
 def selections(draw: st.DrawFn) -> Selection:
-    ranges: dict[str, datetime] = {}
+    ranges: dict[str, Any] = {}
     for name in ("created", "updated", "next", "finished"):
         earlier, later = sorted(draw(st.lists(INSTANTS, min_size=2, max_size=2, unique=True)))
         ranges |= draw(st.sampled_from([{}, {f"{name}_after": earlier, f"{name}_before": later}]))

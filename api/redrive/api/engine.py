@@ -241,5 +241,7 @@ def _task_run(claim: Claim) -> TaskRun:
         affinity=claim.business_key or str(claim.id),
         executor=claim.executor,
         task_queue=claim.target.get("task_queue"),
+        target_key=claim.target_key,
+        counters=dict(claim.counters),
         trigger="manual" if replayed else "timer",
     )

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from redrive.api.schemas.tasks import AttemptError, AttemptResource, TaskError, TaskResource, TaskSummary
+from redrive.api.schemas.tasks import (
+    AttemptError,
+    AttemptResource,
+    TaskCounters,
+    TaskError,
+    TaskResource,
+    TaskSummary,
+)
+from redrive.core.health import target_key
 from redrive.core.messages import workflow_id
-from redrive.core.states import AttemptStatus, DeadReason, TaskStatus
+from redrive.core.states import AttemptStatus, DeadReason, ParkedFor, TaskStatus
 from redrive.store.settings import Settings
 from redrive.store.tables import Attempt, Payload, Task
 from redrive.store.tasks import NewTask
@@ -68,9 +76,11 @@ class Links:
             executor=task.executor,
             status=TaskStatus(task.status),
             dead_reason=_dead_reason(task.dead_reason),
+            parked_for=None,
             why=task.why,
             generation=1,
             attempts=0,
+            counters=_counters({}),
             max_attempts=task.max_attempts,
             next_attempt_at=task.next_attempt_at,
             deadline=task.deadline,
@@ -79,6 +89,7 @@ class Links:
             business_key=task.business_key,
             duplicates=0,
             target=task.target,
+            target_key=target_key(task.group, task.scene, task.target),
             policy=task.policy,
             policy_override=task.policy_override,
             callbacks=task.callbacks,
@@ -114,9 +125,11 @@ class Links:
             "executor": task.executor,
             "status": TaskStatus(task.status),
             "dead_reason": _dead_reason(task.dead_reason),
+            "parked_for": None if task.parked_for is None else ParkedFor(task.parked_for),
             "why": task.why,
             "generation": task.generation,
             "attempts": task.attempts,
+            "counters": _counters(task.counters),
             "max_attempts": task.max_attempts,
             "next_attempt_at": task.next_attempt_at,
             "deadline": task.deadline,
@@ -125,6 +138,7 @@ class Links:
             "business_key": task.business_key,
             "duplicates": task.duplicates,
             "target": task.target,
+            "target_key": task.target_key,
             "policy_version": task.policy_version,
             "last_error": error,
             "created_at": task.created_at,
@@ -168,6 +182,10 @@ def attempt_resource(attempt: Attempt) -> AttemptResource:
         delay_seconds=attempt.delay_seconds,
         next_attempt_at=attempt.next_attempt_at,
     )
+
+
+def _counters(document: Mapping[str, Any]) -> TaskCounters:
+    return TaskCounters.model_construct(**{name: document.get(name, 0) for name in TaskCounters.model_fields})
 
 
 def _dead_reason(value: str | None) -> DeadReason | None:

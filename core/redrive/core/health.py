@@ -11,9 +11,11 @@ A target is a webhook's host, which an outage takes away as a whole and which sc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from redrive.core.breaker import (
     Admission,
@@ -35,7 +37,6 @@ from redrive.core.policy import Policy
 from redrive.core.ramp import Ended, Ramp, RampRule, start
 from redrive.core.ramp import step as step_ramp
 from redrive.core.window import Window
-from redrive.core.wire import NodeTarget, Target, WebhookTarget, WorkerTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +169,17 @@ def admission(health: Health, now: datetime, rules: Rules) -> Admission:
     return admit(health.breaker, now, rules.breaker)
 
 
-def target_key(group: str, scene: str, target: Target) -> str:
+def target_key(group: str, scene: str, target: Mapping[str, Any]) -> str:
     """Name a target within its namespace.
 
     Args:
         group: Group of the task.
         scene: Scene of the task.
-        target: Where its attempts go.
+        target: Where its attempts go: a checked target, as a document.
     """
-    match target:
-        case WebhookTarget():
-            return f"host:{target.host}"
-        case NodeTarget() | WorkerTarget():
-            return f"scene:{group}/{scene}"
+    if target["kind"] == "webhook":
+        return f"host:{urlsplit(target['url']).netloc.lower()}"
+    return f"scene:{group}/{scene}"
 
 
 def render_health(health: Health) -> dict[str, Any]:

@@ -84,6 +84,8 @@ class TaskRun:
         run: 0, and one more after each continue-as-new.
         paused: Whether a person holds it.
         parked: Why it is parked; None when it is not.
+        parked_for: What it waits for then (`redrive.core.states.ParkedFor`).
+        target_key: Its target, as its breaker is named; None in a run that an older version has begun.
         parks: How often in a row no target could be had.
         trigger: Why the next attempt runs: `timer`, `manual` or `wake`.
     """
@@ -111,6 +113,8 @@ class TaskRun:
     run: int = 0
     paused: bool = False
     parked: str | None = None
+    parked_for: str | None = None
+    target_key: str | None = None
     parks: int = 0
     trigger: str = "timer"
 
@@ -212,6 +216,8 @@ class Record:
         next_attempt_at: When the next attempt is due.
         why: Why the task is where it is.
         dead_reason: Why it died.
+        parked_for: What a parked task waits for (`redrive.core.states.ParkedFor`).
+        counters: What the generation has been through (`redrive.core.counters`), as a document.
         attempt: Number of the attempt that this decision follows; None for a change without an attempt.
         delay_seconds: The delay until the next attempt, in seconds.
         max_attempts: The most attempts of the generation, as the workflow knows it.
@@ -228,6 +234,8 @@ class Record:
     next_attempt_at: str | None = None
     why: str = ""
     dead_reason: str | None = None
+    parked_for: str | None = None
+    counters: dict[str, Any] | None = None
     attempt: int | None = None
     delay_seconds: float | None = None
     max_attempts: int | None = None

@@ -53,6 +53,25 @@ class DeadReason(StrEnum):
     """The client said that it must not be retried."""
 
 
+class ParkedFor(StrEnum):
+    """What a parked task waits for."""
+
+    NO_NODE = "no_node"
+    """Nobody is there to take it."""
+    BREAKER = "breaker"
+    """Its target is taken to be down, or returns by slow start."""
+    PUSHBACK = "pushback"
+    """Its target asked to be left alone for a while."""
+    PAUSE = "pause"
+    """A person paused its namespace, group, scene or target."""
+    LIMIT = "limit"
+    """As many attempts run as a limit allows."""
+    RULE = "rule"
+    """A classification rule parked it."""
+    POISON = "poison"
+    """It fails in the same way each time, and waits for a person."""
+
+
 TRANSITIONS: Final[Mapping[TaskStatus, frozenset[TaskStatus]]] = MappingProxyType(
     {
         # A fast workflow may overtake the starter's own mark, so `pending` leads to all that `waiting` leads to.

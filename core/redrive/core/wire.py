@@ -106,11 +106,6 @@ class WebhookTarget:
             if not value.isascii() or not value.isprintable() or value != value.strip():
                 raise InvalidDocument("headers", f"the value of {name!r} must be printable ASCII without outer spaces")
 
-    @property
-    def host(self) -> str:
-        """Host and port: what an outage usually takes away as a whole."""
-        return urlsplit(self.url).netloc.lower()
-
 
 Target: TypeAlias = NodeTarget | WorkerTarget | WebhookTarget
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     ForeignKeyConstraint,
     Index,
@@ -29,7 +30,7 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
-from redrive.core.states import OPEN, TERMINAL, AttemptStatus, DeadReason, TaskStatus
+from redrive.core.states import OPEN, TERMINAL, AttemptStatus, DeadReason, ParkedFor, TaskStatus
 
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -72,6 +73,13 @@ def _text(*, nullable: bool = False, default: str | None = None) -> Any:
 
 def _number(default: int, kind: Any = None) -> Any:
     return Field(default=default, sa_type=kind or Integer, sa_column_kwargs={"server_default": text(str(default))})
+
+
+TARGET_KEY: Final = (
+    "CASE WHEN target ->> 'kind' = 'webhook' THEN 'host:' || lower(substring(target ->> 'url' FROM '^[^:]+://([^/?#]*)'))"
+    """ ELSE 'scene:' || "group" || '/' || scene END"""
+)
+"""`redrive.core.health.target_key` as the database computes it, so that it is right however a task is changed."""
 
 
 class Namespace(Table, table=True):
@@ -166,6 +174,7 @@ class Task(Table, table=True):
         CheckConstraint("attempts >= 0 AND generation >= 1", name="counters"),
         CheckConstraint("priority BETWEEN 1 AND 5", name="priority"),
         CheckConstraint("kind IN ('task', 'callback')", name="kind"),
+        CheckConstraint(f"parked_for IS NULL OR {_any_of('parked_for', ParkedFor)}", name="parked_for"),
         # One task per key: from its report until its end, and then for as long as its report said.
         Index(
             "uq_tasks_dedupe_key",
@@ -197,6 +206,11 @@ class Task(Table, table=True):
         # What is due next, per namespace; also the reconciler's walk.
         Index("ix_tasks_due", "namespace", "next_attempt_at", "id", postgresql_where=text(_any_of("status", OPEN))),
         Index("ix_tasks_parked", "namespace", "group", "id", postgresql_where=text("status = 'parked'")),
+        # What is parked for one target, in the order in which it is woken.
+        Index(
+            "ix_tasks_parked_target", "namespace", "target_key", "priority", "id",
+            postgresql_where=text("status = 'parked'"),
+        ),
         Index("ix_tasks_dead", "namespace", "finished_at", "id", postgresql_where=text("status = 'dead'")),
         Index(
             "ix_tasks_dead_fingerprint", "namespace", "fingerprint", "finished_at",
@@ -223,9 +237,11 @@ class Task(Table, table=True):
     executor: str | None = Field(default=None, sa_column=_text(nullable=True))
     status: str = Field(default=TaskStatus.PENDING, sa_column=_text())
     dead_reason: str | None = Field(default=None, sa_column=_text(nullable=True))
+    parked_for: str | None = Field(default=None, sa_column=_text(nullable=True))
     why: str = Field(default="", sa_column=_text(default=""))
     generation: int = _number(1)
     attempts: int = _number(0)
+    counters: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
     max_attempts: int
     mirror_version: int = _number(0, BigInteger)
     priority: int = _number(3)
@@ -243,6 +259,7 @@ class Task(Table, table=True):
     duplicates: int = _number(0)
     callbacks: dict[str, str] | None = Field(default=None, sa_column=_document(None, nullable=True))
     target: dict[str, Any] = Field(sa_column=_document(None))
+    target_key: str = Field(default="", sa_column=Column(Text, Computed(TARGET_KEY, persisted=True), nullable=False))
     policy: dict[str, Any] = Field(sa_column=_document(None))
     policy_override: dict[str, Any] | None = Field(default=None, sa_column=_document(None, nullable=True))
     policy_version: int = _number(1)
@@ -294,6 +311,7 @@ class Attempt(Table, table=True):
     scene: str = Field(sa_column=_text())
     status: str = Field(default=AttemptStatus.RUNNING, sa_column=_text())
     trigger: str = Field(default="timer", sa_column=_text(default="timer"))
+    probe: str | None = Field(default=None, sa_column=_text(nullable=True))
     deliveries: int = _number(1)
     due_at: datetime = Field(sa_column=_instant())
     started_at: datetime = Field(sa_column=_instant())
@@ -312,6 +330,48 @@ class Attempt(Table, table=True):
     why: str | None = Field(default=None, sa_column=_text(nullable=True))
     delay_seconds: float | None = Field(default=None)
     next_attempt_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class TargetState(Table, table=True):
+    """What all workers know of a target together (`redrive.core.health`).
+
+    The row is rewritten about twice a second while its target is in use, so half of each page is left for that.
+    """
+
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace"], ["namespaces.name"], ondelete="CASCADE"),
+        Index("ix_target_states_opened", "namespace", "key", postgresql_where=text("opened")),
+        {"postgresql_with": {"fillfactor": 50}},
+    )
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    key: str = Field(sa_column=Column(Text, primary_key=True))
+    version: int = _number(1, BigInteger)
+    state: dict[str, Any] = Field(sa_column=_document(None))
+    opened: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    rules: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    released_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    carry: float = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    updated_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class TargetEvent(Table, table=True):
+    """Something that happened to the breaker of a target."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["namespace", "key"], ["target_states.namespace", "target_states.key"], ondelete="CASCADE"
+        ),
+        Index("ix_target_events_key", "namespace", "key", "id"),
+        CheckConstraint("id > 0", name="id"),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    namespace: str = Field(sa_column=_text())
+    key: str = Field(sa_column=_text())
+    kind: str = Field(sa_column=_text())
+    why: str = Field(sa_column=_text())
+    at: datetime = Field(sa_column=_instant())
 
 
 class AlertEvent(Table, table=True):

@@ -110,6 +110,8 @@ class Claim:
     business_key: str | None
     executor: str | None
     target: Mapping[str, Any]
+    target_key: str
+    counters: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,7 +405,7 @@ _CLAIM: Final = text(
             SELECT max(number) FROM attempts WHERE task_id = tasks.id AND attempts.generation = tasks.generation
         ), 0) AS number, priority, policy, policy_version, started_at,
         next_attempt_at, deadline, delay_seconds, business_key, executor,
-        target
+        target, target_key, counters
     """
 )
 
@@ -525,6 +527,7 @@ async def replay(
         """
         UPDATE tasks SET status = 'pending', generation = generation + 1, attempts = 0, mirror_version = 0,
             dead_reason = NULL, finished_at = NULL, claimed_until = NULL, next_attempt_at = :due_at,
+            parked_for = NULL, counters = '{}',
             delay_seconds = NULL, started_at = :now, updated_at = :now, why = :why,
             policy = CAST(:policy AS jsonb), policy_version = :policy_version, max_attempts = :max_attempts
         WHERE id = :id AND namespace = :namespace AND generation = :generation AND status = ANY(:sources)
@@ -555,7 +558,7 @@ _START_ATTEMPT: Final = text(
     """
     WITH task AS (
         UPDATE tasks SET status = 'running', attempts = :attempts, mirror_version = :version, next_attempt_at = NULL,
-            claimed_until = NULL, updated_at = now()
+            parked_for = NULL, claimed_until = NULL, updated_at = now()
         WHERE id = :task_id AND generation = :generation AND mirror_version <= :version AND status = ANY(:sources)
             AND (:has_node OR target ->> 'kind' <> 'node')
             -- Paused in its row while the starter was at it: the workflow has not heard of it. It ends as superseded,
@@ -671,6 +674,8 @@ _RECORD: Final = text(
             attempts = CAST(:attempts AS int)
                 - CASE WHEN CAST(:attempt AS int) IS NOT NULL AND fact.failed IS NULL THEN 1 ELSE 0 END,
             dead_reason = :dead_reason, delay_seconds = :delay_seconds,
+            parked_for = CASE WHEN :status = 'parked' THEN CAST(:parked_for AS text) END,
+            counters = COALESCE(CAST(:counters AS jsonb), counters),
             next_attempt_at = CAST(:next_attempt_at AS timestamptz), claimed_until = NULL, updated_at = now(),
             finished_at = CASE WHEN :status = ANY(:terminal) THEN now() END,
             max_attempts = COALESCE(:max_attempts, max_attempts),
@@ -721,6 +726,8 @@ async def record(session: AsyncSession, change: Record) -> bool:
         "attempt": change.attempt,
         "why": change.why,
         "dead_reason": change.dead_reason,
+        "parked_for": change.parked_for,
+        "counters": None if change.counters is None else json.dumps(change.counters),
         "delay_seconds": change.delay_seconds,
         "next_attempt_at": change.next_attempt_at,
         "max_attempts": change.max_attempts,
@@ -890,7 +897,7 @@ async def restart(session: AsyncSession, key: WorkflowKey, why: str) -> bool:
                 error_type = 'redrive.WorkflowLost', error_message = :why
             WHERE task_id = :id AND generation = :generation AND status = 'running'
         )
-        UPDATE tasks SET mirror_version = 0, claimed_until = NULL, updated_at = now(), why = :why,
+        UPDATE tasks SET mirror_version = 0, parked_for = NULL, claimed_until = NULL, updated_at = now(), why = :why,
             -- What a person holds stays held: it is started when it is resumed.
             status = CASE WHEN status = 'paused' THEN 'paused' ELSE 'pending' END,
             next_attempt_at = COALESCE(next_attempt_at, now())
@@ -918,8 +925,8 @@ async def close_cancelled(session: AsyncSession, key: WorkflowKey, why: str) -> 
             UPDATE attempts SET status = 'cancelled', finished_at = now(), why = :why
             WHERE task_id = :id AND generation = :generation AND status = 'running'
         )
-        UPDATE tasks SET status = 'cancelled', next_attempt_at = NULL, claimed_until = NULL, finished_at = now(),
-            updated_at = now(), why = :why
+        UPDATE tasks SET status = 'cancelled', parked_for = NULL, next_attempt_at = NULL, claimed_until = NULL,
+            finished_at = now(), updated_at = now(), why = :why
         WHERE id = :id AND generation = :generation AND status = ANY(:sources)
         RETURNING id
         """

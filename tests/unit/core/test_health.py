@@ -19,7 +19,6 @@ from redrive.core.health import (
 )
 from redrive.core.policy import Policy
 from redrive.core.window import Window
-from redrive.core.wire import NodeTarget, WebhookTarget, WorkerTarget
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RULES = Rules()
@@ -147,12 +146,11 @@ def test_rules_come_from_the_policy_or_are_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("target", "key"),
     [
-        (NodeTarget(), "scene:orders/charge-card"),
-        (WorkerTarget("orders"), "scene:orders/charge-card"),
-        (WebhookTarget("https://Pay.example.com:8443/hook?x=1"), "host:pay.example.com:8443"),
+        ({"kind": "node"}, "scene:orders/charge-card"),
+        ({"kind": "worker", "task_queue": "orders"}, "scene:orders/charge-card"),
+        ({"kind": "webhook", "url": "https://Pay.example.com:8443/hook?x=1"}, "host:pay.example.com:8443"),
+        ({"kind": "webhook", "url": "HTTP://pay.example.com?x=/"}, "host:pay.example.com"),
     ],
 )
-def test_a_webhook_is_known_by_its_host_and_others_by_their_scene(
-    target: NodeTarget | WorkerTarget | WebhookTarget, key: str
-) -> None:
+def test_a_webhook_is_known_by_its_host_and_others_by_their_scene(target: dict[str, str], key: str) -> None:
     assert target_key("orders", "charge-card", target) == key

@@ -203,10 +203,6 @@ class TestTargets:
     def test_other_headers_are_allowed(self, name: str) -> None:
         assert WebhookTarget("https://example.com", headers={name: "a b"}).headers == {name: "a b"}
 
-    def test_the_host_of_a_webhook_is_the_same_however_it_is_spelt(self) -> None:
-        """What is down is the host; a circuit per spelling would hide it."""
-        assert WebhookTarget("https://Example.com:8443/a").host == WebhookTarget("https://example.COM:8443/b").host
-
     @pytest.mark.parametrize("queue", ["", "q" * 201])
     def test_a_task_queue_has_a_name_of_bounded_length(self, queue: str) -> None:
         with pytest.raises(InvalidDocument, match="expected 1 to 200 characters"):

@@ -68,7 +68,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from redrive.core.policy import Action, parse
     from redrive.core.quiet import quiet_until
-    from redrive.core.states import TERMINAL, AttemptStatus, DeadReason, TaskStatus
+    from redrive.core.states import TERMINAL, AttemptStatus, DeadReason, ParkedFor, TaskStatus
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 """A worker that is silent for this long has lost its attempt; another worker repeats it."""
@@ -185,14 +185,15 @@ class RetryTask:
         match result.kind:
             case "finished":
                 self._task.number = number
-                self._task.parked, self._task.parks = None, 0
+                self._task.parked = self._task.parked_for = None
+        self._task.parks = 0
                 if result.snooze and self._task.snoozes < MAX_SNOOZES:
                     await self._snooze(number, result.retry_after_seconds or 0)
                 else:
                     self._task.snoozes = 0
                     await self._follow(number, result)
             case "unavailable":
-                await self._park(result.why)
+                await self._park(result.why, ParkedFor.NO_NODE)
             case "late":
                 await self._end(TaskStatus.DEAD, "its time was over before the attempt could start", DeadReason.EXPIRED)
             case "superseded":
@@ -290,6 +291,7 @@ class RetryTask:
     async def _snooze(self, number: int, seconds: float) -> None:
         """Run again later, as the client wishes: its attempt did not fail and is not spent."""
         self._task.snoozes += 1
+        self._counters = self._counters.count("snooze")
         seconds = min(max(seconds, 0), self._policy.retry_after.max_seconds)
         due_at = workflow.now() + timedelta(seconds=seconds)
         why = f"the client snoozed it for {seconds:g} s"
@@ -301,13 +303,14 @@ class RetryTask:
             self._due_at, self._why = due_at, why
             await self._mirror(attempt=number)
 
-    async def _park(self, why: str) -> None:
+    async def _park(self, why: str, parked_for: ParkedFor) -> None:
         """Wait without spending an attempt, because nobody can take it."""
         # A node that registers wakes it; looking again from time to time is the net below that.
         look_again = workflow.now() + timedelta(seconds=park_seconds(self._task.parks, workflow.random()))
         ends_at = self._clock.ends_at(self._policy)
         self._due_at = look_again if ends_at is None else min(look_again, max(ends_at, workflow.now()))
-        self._task.parked, self._task.parks = why, self._task.parks + 1
+        self._task.parked, self._task.parked_for, self._task.parks = why, parked_for, self._task.parks + 1
+        self._counters = self._counters.count("park")
         self._why = why
         await self._mirror()
 
@@ -347,6 +350,8 @@ class RetryTask:
             next_attempt_at=None if ended else self._due_at.isoformat(),
             why=self._why,
             dead_reason=self._dead_reason,
+            parked_for=self._task.parked_for if self._status is TaskStatus.PARKED else None,
+            counters=encode(self._counters),
             attempt=attempt,
             delay_seconds=None if ended else self._task.delay_seconds,
             max_attempts=self._policy.max_attempts,
@@ -463,7 +468,8 @@ class RetryTask:
         self._due_at = due_at
         self._task.trigger = trigger
         self._task.paused = paused
-        self._task.parked, self._task.parks = None, 0
+        self._task.parked = self._task.parked_for = None
+        self._task.parks = 0
         self._why = why
 
     def _cancel(self, reason: str) -> None:

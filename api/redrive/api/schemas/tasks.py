@@ -24,7 +24,7 @@ from redrive.api.schemas.base import (
 )
 from redrive.api.schemas.problems import Problem
 from redrive.core.policy import MAX_SECONDS
-from redrive.core.states import AttemptStatus, DeadReason, TaskStatus
+from redrive.core.states import AttemptStatus, DeadReason, ParkedFor, TaskStatus
 from redrive.core.wire import MAX_BATCH
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
@@ -101,6 +101,16 @@ class TaskError(Output):
     stack: str | None
 
 
+class TaskCounters(Output):
+    """What the present generation has been through, each kind apart. Only failures are spent."""
+
+    failures: int = Field(description="Attempts that failed and are spent.")
+    snoozes: int = Field(description="Attempts after which the client, or a rule, said: too early.")
+    parks: int = Field(description="Times that it had to wait for its target.")
+    throttles: int = Field(description="Attempts that its target put off with 429 or 503, where those are not spent.")
+    interruptions: int = Field(description="Attempts that were delivered again because their worker was lost.")
+
+
 class TaskSummary(Output):
     """A task without its payload and policy: what lists show."""
 
@@ -112,9 +122,11 @@ class TaskSummary(Output):
     executor: str | None
     status: TaskStatus
     dead_reason: DeadReason | None = Field(description="Why it ended without success; null unless it is dead.")
+    parked_for: ParkedFor | None = Field(description="What it waits for while it is parked.")
     why: str = Field(description="Why it is where it is, and its next attempt when it is.")
     generation: int = Field(description="1 for the report, one more for each replay.")
     attempts: int = Field(description="Attempts that this generation has spent.")
+    counters: TaskCounters
     max_attempts: int
     next_attempt_at: datetime | None
     deadline: datetime | None
@@ -123,6 +135,7 @@ class TaskSummary(Output):
     business_key: str | None
     duplicates: int = Field(description="Further reports of its idempotency key.")
     target: TargetDocument
+    target_key: str = Field(description="What its breaker, budget and slow start go by: `host:…` or `scene:…`.")
     policy_version: int = Field(description="The scene's version that its policy was made from.")
     last_error: TaskError | None
     created_at: datetime

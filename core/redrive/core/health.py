@@ -178,7 +178,7 @@ def target_key(group: str, scene: str, target: Mapping[str, Any]) -> str:
         target: Where its attempts go: a checked target, as a document.
     """
     if target["kind"] == "webhook":
-        return f"host:{urlsplit(target['url']).netloc.lower()}"
+        return f"host:{urlsplit(str(target['url'])).netloc.lower()}"
     return f"scene:{group}/{scene}"
 
 

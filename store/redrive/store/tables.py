@@ -76,8 +76,9 @@ def _number(default: int, kind: Any = None) -> Any:
 
 
 TARGET_KEY: Final = (
-    "CASE WHEN target ->> 'kind' = 'webhook' THEN 'host:' || lower(substring(target ->> 'url' FROM '^[^:]+://([^/?#]*)'))"
-    """ ELSE 'scene:' || "group" || '/' || scene END"""
+    "CASE WHEN (target ->> 'kind'::text) = 'webhook'::text"
+    """ THEN 'host:'::text || lower("substring"(target ->> 'url'::text, '^[^:]+://([^/?#]*)'::text))"""
+    """ ELSE (('scene:'::text || "group") || '/'::text) || scene END"""
 )
 """`redrive.core.health.target_key` as the database computes it, so that it is right however a task is changed."""
 

@@ -201,3 +201,19 @@ async def test_a_replay_begins_once(database: Database) -> None:
     task = await load(database, task_id)
     assert begun == [True, False]
     assert (task.status, task.generation, task.attempts, task.dead_reason) == ("pending", 2, 0, None)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"kind": "node"},
+        {"kind": "worker", "task_queue": "orders"},
+        {"kind": "webhook", "url": "https://Pay.example.com:8443/hook?x=1"},
+        {"kind": "webhook", "url": "HTTP://pay.example.com?x=/"},
+        {"kind": "webhook", "url": "http://[2001:DB8::1]:80#top"},
+    ],
+)
+async def test_the_database_names_targets_as_the_code_does(database: Database, target: dict[str, str]) -> None:
+    task = await load(database, await insert(database, target=target))
+
+    assert task.target_key == target_key(task.group, task.scene, target)

@@ -186,7 +186,7 @@ class RetryTask:
             case "finished":
                 self._task.number = number
                 self._task.parked = self._task.parked_for = None
-        self._task.parks = 0
+                self._task.parks = 0
                 if result.snooze and self._task.snoozes < MAX_SNOOZES:
                     await self._snooze(number, result.retry_after_seconds or 0)
                 else:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from tests.integration.store.support import change, insert, load
 
+from redrive.core.health import target_key
 from redrive.core.states import TaskStatus
 from redrive.store import nodes, tasks
 from redrive.store.database import Database

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,17 +11,19 @@ from redrive.api.access import Access
 from redrive.api.configuration import Configurations, unknown_namespace
 from redrive.api.problems import FieldProblem
 from redrive.api.removal import Place, Removal, delete
+from redrive.api.schemas.limits import LimitDocument, LimitScope
 from redrive.api.schemas.portable import ConfigChange, ConfigDocument, GroupDocument, SceneDocument
 from redrive.api.text import check_storable
 from redrive.api.validation import invalid, invalid_field
 from redrive.core.errors import InvalidDocument
 from redrive.core.layers import compare, effective
-from redrive.store import audit, scenes
+from redrive.core.restraints import LimitSetting, check_key
+from redrive.store import audit, limits, scenes
 from redrive.store.database import Database
 
 _NOTE: Final = "imported"
 
-Kind: TypeAlias = Literal["namespace", "group", "scene"]
+Kind: TypeAlias = Literal["namespace", "group", "scene", "limit"]
 
 
 class _DryRun(Exception):
@@ -61,6 +63,10 @@ async def export(session: AsyncSession, namespace: str) -> ConfigDocument:
                 for scene in await scenes.list_scenes(session, namespace, group.name)
             },
         )
+    limited: dict[LimitScope, dict[str, LimitDocument]] = {}
+    for limit in await limits.list_limits(session, namespace):
+        facts = LimitDocument(rate=limit.rate, burst=limit.burst, concurrency=limit.concurrency)
+        limited.setdefault(cast("LimitScope", limit.scope), {})[limit.key] = facts
     return ConfigDocument(
         version=1,
         namespace=namespace,
@@ -68,6 +74,7 @@ async def export(session: AsyncSession, namespace: str) -> ConfigDocument:
         auto_create=row.auto_create,
         policy=row.policy,
         groups=groups,
+        limits=limited,
     )
 
 
@@ -77,7 +84,7 @@ def changes_to(present: ConfigDocument, wanted: ConfigDocument, *, prune: bool) 
     Args:
         present: What is.
         wanted: What is to be; what it leaves out stays, or is a default in what is new.
-        prune: Whether groups and scenes that it does not name are to go.
+        prune: Whether groups, scenes and limits that it does not name are to go.
 
     Returns:
         The changes in the order in which they can be made.
@@ -90,6 +97,11 @@ def changes_to(present: ConfigDocument, wanted: ConfigDocument, *, prune: bool) 
             known_scene = None if known is None else known.scenes.get(scene_name)
             before = None if known_scene is None else _plain(known_scene)
             changes += _changes("scene", f"{name}/{scene_name}", before, _given(scene))
+    for scope, limited in wanted.limits.items():
+        for key, limit in limited.items():
+            known_limit = present.limits.get(scope, {}).get(key)
+            before = None if known_limit is None else known_limit.model_dump()
+            changes += _changes("limit", f"{scope} {key}", before, limit.model_dump())
     return changes + (list(_pruned(present, wanted)) if prune else [])
 
 
@@ -112,7 +124,7 @@ class Portable:
             access: Who asks, and about which namespace.
             wanted: The document.
             dry_run: Do everything, look at it, and take it back.
-            prune: Whether groups and scenes that it does not name are to go.
+            prune: Whether groups, scenes and limits that it does not name are to go.
 
         Returns:
             What was done.
@@ -125,11 +137,13 @@ class Portable:
             expected = f"expected {namespace!r}, the namespace of this request, got {wanted.namespace!r}"
             raise invalid_field("namespace", f"{expected}: name the other one in the header `Redrive-Namespace`")
         _check_text(wanted)
+        _check_limits(wanted)
         going: list[Place] = []
         if prune and not dry_run:
             async with self._database.session() as session:
                 present = await export(session, namespace)
-            going = [_place(namespace, change) for change in _pruned(present, wanted)]
+            pruned = _pruned(present, wanted)
+            going = [_place(namespace, change) for change in pruned if change.kind != "limit"]
         try:
             async with (
                 Removal(self._database, self._configurations).held(going),
@@ -159,6 +173,9 @@ async def _carry_out(
     below_all = False
     for change in changes:
         place = _place(namespace, change)
+        if change.kind == "limit":
+            await _put_limit(session, access, change, wanted)
+            continue
         policy_differs = any(_is_policy(difference.path) for difference in change.differences)
         if change.action == "delete":
             await delete(session, place, access.actor)
@@ -180,6 +197,17 @@ async def _carry_out(
         else:
             fields = _given(wanted.groups[place.group].scenes[place.scene])
             await _put_scene(session, place.group, place.scene, access, fields, create=change.action == "create")
+
+
+async def _put_limit(session: AsyncSession, access: Access, change: ConfigChange, wanted: ConfigDocument) -> None:
+    name, _, key = change.name.partition(" ")
+    scope = cast("LimitScope", name)
+    if change.action == "delete":
+        await limits.delete_limit(session, access.namespace, scope, key)
+        return
+    limit = wanted.limits[scope][key]
+    setting = LimitSetting((scope, key), limit.rate, limit.burst, limit.concurrency)
+    await limits.put_limit(session, access.namespace, setting, access.author)
 
 
 async def _put_scene(
@@ -236,6 +264,10 @@ def _pruned(present: ConfigDocument, wanted: ConfigDocument) -> Iterable[ConfigC
         for scene in group.scenes:
             if scene not in wanted.groups[name].scenes:
                 yield ConfigChange(action="delete", kind="scene", name=f"{name}/{scene}", differences=[])
+    for scope, limited in present.limits.items():
+        for key in limited:
+            if key not in wanted.limits.get(scope, {}):
+                yield ConfigChange(action="delete", kind="limit", name=f"{scope} {key}", differences=[])
 
 
 def _place(namespace: str, change: ConfigChange) -> Place:
@@ -266,3 +298,12 @@ def _check_text(wanted: ConfigDocument) -> None:
         check_storable(group.policy, f"groups.{name}.policy")
         for scene_name, scene in group.scenes.items():
             check_storable(scene.policy, f"groups.{name}.scenes.{scene_name}.policy")
+
+
+def _check_limits(wanted: ConfigDocument) -> None:
+    for scope, limited in wanted.limits.items():
+        for key in limited:
+            try:
+                check_key(scope, key)
+            except InvalidDocument as error:
+                raise invalid_field(f"limits.{scope}", error.problem) from None

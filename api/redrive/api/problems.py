@@ -163,6 +163,13 @@ NODE_NOT_FOUND: Final = Kind(
 KEY_NOT_FOUND: Final = Kind(
     "api-key-not-found", 404, "The API key does not exist", "`GET /v1/keys` lists the keys that exist."
 )
+LIMIT_NOT_FOUND: Final = Kind(
+    "limit-not-found", 404, "The scope has no limit", "`GET /v1/limits` lists the limits of the namespace."
+)
+PAUSE_NOT_FOUND: Final = Kind(
+    "pause-not-found", 404, "The pause is not in force",
+    "`GET /v1/pauses` lists the pauses that are. One whose time is over has ended by itself.",
+)  # fmt: skip
 PROBLEM_NOT_FOUND: Final = Kind(
     "problem-not-found", 404, "There is no such kind of problem", "`GET /problems` lists the kinds that exist."
 )

@@ -11,6 +11,7 @@ from redrive.api.operations import Operations
 from redrive.api.reports import Reporter
 from redrive.api.resources import Links
 from redrive.store.database import Database, open_database
+from redrive.store.restraints import RestraintsCache
 from redrive.store.settings import Settings
 
 
@@ -26,6 +27,7 @@ class Services:
         configurations: Finds the policies of scenes.
         reporter: Takes reports.
         operations: Carries out operations on tasks.
+        restraints: Knows limits and pauses.
         links: Addresses of things that other programs show.
     """
 
@@ -36,6 +38,7 @@ class Services:
     configurations: Configurations
     reporter: Reporter
     operations: Operations
+    restraints: RestraintsCache
     links: Links
 
 
@@ -52,5 +55,6 @@ def make_services(settings: Settings) -> Services:
         configurations=configurations,
         reporter=Reporter(database, configurations, settings.task_queue),
         operations=Operations(database, engine),
+        restraints=RestraintsCache(database),
         links=Links(settings),
     )

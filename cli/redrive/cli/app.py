@@ -9,6 +9,8 @@ from redrive.cli.config import config
 from redrive.cli.dev import dev
 from redrive.cli.failure import Commands
 from redrive.cli.keys import keys
+from redrive.cli.limits import limits
+from redrive.cli.pauses import pauses
 from redrive.cli.policies import policy
 from redrive.cli.report import report
 from redrive.cli.serve import api, migrate, worker
@@ -46,5 +48,7 @@ app.command(rich_help_panel="Run")(migrate)
 app.add_typer(tasks, name="tasks", rich_help_panel="Tasks")
 app.command(rich_help_panel="Tasks")(report)
 app.add_typer(policy, name="policy", rich_help_panel="Configuration")
+app.add_typer(limits, name="limits", rich_help_panel="Configuration")
+app.add_typer(pauses, name="pauses", rich_help_panel="Configuration")
 app.add_typer(config, name="config", rich_help_panel="Configuration")
 app.add_typer(keys, name="keys", rich_help_panel="Administration")

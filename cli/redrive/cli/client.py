@@ -108,6 +108,10 @@ class ApiClient:
         """Put a document at a path and return the answer; parameters that are None are left out."""
         return self._request("PUT", path, params=params, document=document)
 
+    def delete(self, path: str) -> None:
+        """Delete what is at a path."""
+        self._request("DELETE", path)
+
     def page(self, path: str, params: Mapping[str, Any]) -> Page:
         """Return one page of a list."""
         document = self.get(path, params)

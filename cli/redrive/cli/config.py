@@ -25,7 +25,9 @@ _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "
 _TROUBLE = 2
 
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="JSON or YAML; '-' is standard input.")]
-PruneOption = Annotated[bool, typer.Option("--prune", help="Delete groups and scenes that the file does not name.")]
+PruneOption = Annotated[
+    bool, typer.Option("--prune", help="Delete groups, scenes and limits that the file does not name.")
+]
 
 
 class Format(StrEnum):
@@ -42,7 +44,7 @@ def export(
     api_key: KeyOption = None,
     namespace: NamespaceOption = None,
 ) -> None:
-    """Write the namespace's groups, scenes, policies and switches to standard output. Secrets are never in it."""
+    """Write the namespace's groups, scenes, policies, limits and switches to standard output, and no secrets."""
     with ApiClient(url, api_key, namespace) as client:
         document = client.get(_PATH)
     if notation is Format.YAML:

@@ -126,6 +126,39 @@ def key_table(keys: Iterable[Sequence[str]]) -> Table:
     return table
 
 
+def limit_table(limits: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return limits as a table."""
+    table = _table("scope", "key", "per second", "burst", "at a time", "next slot", "author", "set")
+    for limit in limits:
+        table.add_row(
+            str(limit["scope"]),
+            Text(str(limit["key"])),
+            _DASH if limit["rate"] is None else f"{limit['rate']:g}",
+            _DASH if limit["rate"] is None else str(limit["burst"]),
+            _DASH if limit["concurrency"] is None else str(limit["concurrency"]),
+            when(limit["next_slot_at"], now),
+            Text(limit["author"] or _DASH),
+            when(limit["updated_at"], now),
+        )
+    return table
+
+
+def pause_table(pauses: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return pauses as a table."""
+    table = _table("id", "scope", "key", "until", "since", "author", "reason")
+    for pause in pauses:
+        table.add_row(
+            Text(str(pause["id"])),
+            str(pause["scope"]),
+            Text(pause["key"] or _DASH),
+            when(pause["until"], now) if pause["until"] else "ended by hand",
+            when(pause["created_at"], now),
+            Text(pause["author"] or _DASH),
+            Text(pause["reason"]),
+        )
+    return table
+
+
 def _table(*columns: str, whole: Collection[str] = ("id",)) -> Table:
     """Make a table; columns that are not `whole` give up their width first."""
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -60,27 +60,38 @@ async def switch_off(
 
 
 async def delete_scene(session: AsyncSession, namespace: str, group: str, scene: str) -> bool:
-    """Delete a scene with all versions of its policy; tell whether it was there."""
+    """Delete a scene with all versions of its policy, its limit and its pauses; tell whether it was there."""
     statement = text(
         'DELETE FROM scenes WHERE namespace = :namespace AND "group" = :group AND name = :scene RETURNING name'
     )
+    for table in ("limits", "pauses"):
+        own = text(f"DELETE FROM {table} WHERE namespace = :namespace AND scope = 'scene' AND key = :key")  # noqa: S608 - constants
+        await session.execute(own, {"namespace": namespace, "key": f"{group}/{scene}"})
     return (await session.execute(statement, _values(namespace, group, scene))).first() is not None
 
 
 async def delete_group(session: AsyncSession, namespace: str, group: str) -> bool:
-    """Delete a group with its scenes and its nodes; tell whether it was there."""
+    """Delete a group with its scenes, nodes, limits and pauses; tell whether it was there."""
     values = {"namespace": namespace, "group": group}
     for table in ("scenes", "nodes"):
         statement = text(f'DELETE FROM {table} WHERE namespace = :namespace AND "group" = :group')  # noqa: S608 - constants
+        await session.execute(statement, values)
+    for table in ("limits", "pauses"):
+        statement = text(
+            f"""
+            DELETE FROM {table} WHERE namespace = :namespace AND scope IN ('group', 'scene')
+                AND split_part(key, '/', 1) = :group
+            """  # noqa: S608 - constants
+        )
         await session.execute(statement, values)
     statement = text("DELETE FROM groups WHERE namespace = :namespace AND name = :group RETURNING name")
     return (await session.execute(statement, values)).first() is not None
 
 
 async def delete_namespace(session: AsyncSession, namespace: str) -> bool:
-    """Delete a namespace with its groups, scenes, nodes and API keys; tell whether it was there."""
+    """Delete a namespace with all that is set in it, and its API keys; tell whether it was there."""
     values = {"namespace": namespace}
-    for table in ("scenes", "nodes", "groups", "api_keys"):
+    for table in ("scenes", "nodes", "groups", "limits", "pauses", "api_keys"):
         await session.execute(text(f"DELETE FROM {table} WHERE namespace = :namespace"), values)  # noqa: S608 - constants
     statement = text("DELETE FROM namespaces WHERE name = :namespace RETURNING name")
     return (await session.execute(statement, values)).first() is not None

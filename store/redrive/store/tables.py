@@ -394,6 +394,67 @@ class AlertEvent(Table, table=True):
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))
 
 
+class Limit(Table, table=True):
+    """How often, and how many at a time, attempts of a scope may run; and the slots and turns that are given away."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace"], ["namespaces.name"]),
+        CheckConstraint("scope IN ('group', 'scene', 'target')", name="scope"),
+        CheckConstraint("rate IS NOT NULL OR concurrency IS NOT NULL", name="limits_something"),
+        CheckConstraint("rate > 0 AND burst >= 1 AND concurrency >= 1", name="numbers"),
+    )
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    scope: str = Field(sa_column=Column(Text, primary_key=True))
+    key: str = Field(sa_column=Column(Text, primary_key=True))
+    rate: float | None = Field(default=None)
+    burst: int = _number(1)
+    concurrency: int | None = Field(default=None)
+    tat: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    turn_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    average_seconds: float | None = Field(default=None)
+    author: str | None = Field(default=None, sa_column=_text(nullable=True))
+    updated_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class Permit(Table, table=True):
+    """One attempt that runs under a limit on attempts at a time. It ends with the attempt, or by itself."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["namespace", "scope", "key"], ["limits.namespace", "limits.scope", "limits.key"], ondelete="CASCADE"
+        ),
+        Index("ix_permits_task_id", "task_id"),
+    )
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    scope: str = Field(sa_column=Column(Text, primary_key=True))
+    key: str = Field(sa_column=Column(Text, primary_key=True))
+    task_id: UUID = Field(primary_key=True)
+    granted_at: datetime = Field(sa_column=_instant())
+    until: datetime = Field(sa_column=_instant())
+
+
+class Pause(Table, table=True):
+    """Nothing of a scope runs while its row is there and its end has not come."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace"], ["namespaces.name"]),
+        CheckConstraint("scope IN ('namespace', 'group', 'scene', 'target')", name="scope"),
+        CheckConstraint("(scope = 'namespace') = (key = '')", name="key"),
+        Index("ix_pauses_scope", "namespace", "scope", "key"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    namespace: str = Field(sa_column=_text())
+    scope: str = Field(sa_column=_text())
+    key: str = Field(sa_column=_text())
+    reason: str = Field(default="", sa_column=_text(default=""))
+    author: str | None = Field(default=None, sa_column=_text(nullable=True))
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
 class ApiKey(Table, table=True):
     """A key to the API, kept as the SHA-256 of its secret, which has 256 random bits and needs no slow hash."""
 

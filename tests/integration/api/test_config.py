@@ -31,6 +31,10 @@ DOCUMENT: dict[str, Any] = {
         },
         "mail": {"description": "", "auto_create": True, "enabled": True, "policy": {}, "scenes": {}},
     },
+    "limits": {
+        "scene": {"orders/charge-card": {"rate": 50.0, "burst": 5, "concurrency": None}},
+        "target": {"host:api.example:8443": {"rate": None, "burst": 1, "concurrency": 10}},
+    },
 }
 
 
@@ -108,11 +112,36 @@ async def test_a_dry_run_tells_the_same_and_changes_nothing(shop: Api) -> None:
         ("delete", "scene", "orders/charge-card"),
         ("delete", "scene", "orders/refund"),
         ("delete", "group", "mail"),
+        ("delete", "limit", "scene orders/charge-card"),
+        ("delete", "limit", "target host:api.example:8443"),
     }
 
 
 async def test_nothing_is_deleted_without_prune(shop: Api) -> None:
     assert names(await put(shop, {"groups": {}})) == []
+
+
+async def test_limits_are_set_changed_and_pruned_like_the_rest(shop: Api) -> None:
+    wanted = {"groups": DOCUMENT["groups"], "limits": {"scene": {"orders/charge-card": {"rate": 50, "burst": 9}}}}
+
+    answer = await put(shop, wanted, prune="true")
+
+    assert names(answer) == [
+        ("update", "limit", "scene orders/charge-card"),
+        ("delete", "limit", "target host:api.example:8443"),
+    ]
+    assert answer.json()["changes"][0]["differences"] == [
+        {"path": "burst", "action": "change", "before": 5, "after": 9}
+    ]
+    assert (await shop.get("/v1/config")).json()["limits"] == {
+        "scene": {"orders/charge-card": {"rate": 50, "burst": 9, "concurrency": None}}
+    }
+
+
+async def test_a_limit_of_a_scope_that_nothing_can_be_under_is_refused(shop: Api) -> None:
+    answer = await put(shop, {"limits": {"scene": {"charge-card": {"rate": 1}}}})
+
+    assert "orders/charge-card" in fields(problem(answer, 422, "invalid-request"))["limits.scene"]
 
 
 async def test_prune_takes_away_what_is_not_named(shop: Api) -> None:

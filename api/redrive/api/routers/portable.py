@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/config", tags=["config"], route_class=Route)
 
 @router.get("", responses=problems(404))
 async def export_config(access: AccessDep, session: SessionDep) -> ConfigDocument:
-    """Export groups, scenes, policies and switches of a namespace. Secrets and keys are never in it.
+    """Export groups, scenes, policies, limits and switches of a namespace. Secrets and keys are never in it.
 
     This needs a key for the whole namespace.
     """
@@ -31,7 +31,9 @@ async def import_config(
     access: AccessDep,
     services: ServicesDep,
     dry_run: Annotated[bool, Query(description="Only tell what would change.")] = False,
-    prune: Annotated[bool, Query(description="Delete groups and scenes that the document does not name.")] = False,
+    prune: Annotated[
+        bool, Query(description="Delete groups, scenes and limits that the document does not name.")
+    ] = False,
 ) -> ConfigResult:
     """Make the namespace be as the document says: all of it, or nothing. Repeating it changes nothing more.
 
@@ -40,4 +42,6 @@ async def import_config(
     """
     access.require_namespace()
     portable = Portable(services.database, services.configurations)
-    return ConfigResult(dry_run=dry_run, changes=await portable.put(access, document, dry_run=dry_run, prune=prune))
+    changes = await portable.put(access, document, dry_run=dry_run, prune=prune)
+    services.restraints.forget()
+    return ConfigResult(dry_run=dry_run, changes=changes)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from redrive.api.schemas.base import Input, Name, Note, Output, PolicyParts
+from redrive.api.schemas.limits import LimitDocument, LimitScope
 from redrive.core.layers import Difference
 
 
@@ -29,7 +30,7 @@ class GroupDocument(Input):
 
 
 class ConfigDocument(Input):
-    """A namespace's groups, scenes, policies and switches. What is left out stays as it is."""
+    """A namespace's groups, scenes, policies, limits and switches. What is left out stays as it is."""
 
     version: Literal[1] = Field(default=1, description="Version of this format.")
     namespace: Name | None = Field(default=None, description="Must be that of the request when it is given.")
@@ -37,14 +38,22 @@ class ConfigDocument(Input):
     auto_create: bool = Field(default=True, description="Whether reports make groups and scenes.")
     policy: PolicyParts = Field(default={}, description="Parts of the policy for all groups.")
     groups: dict[Name, GroupDocument] = Field(default={}, description="The groups by name.")
+    limits: dict[LimitScope, dict[str, LimitDocument]] = Field(
+        default={},
+        description="Limits by scope and key.",
+        examples=[{"scene": {"orders/charge-card": {"rate": 50}}, "target": {"host:api.example": {"concurrency": 10}}}],
+    )
 
 
 class ConfigChange(Output):
     """One thing that the document makes, changes or takes away."""
 
     action: Literal["create", "update", "delete"]
-    kind: Literal["namespace", "group", "scene"]
-    name: str = Field(description="Name; of a scene with its group, such as `orders/charge-card`.")
+    kind: Literal["namespace", "group", "scene", "limit"]
+    name: str = Field(
+        description="Name; of a scene with its group, such as `orders/charge-card`, of a limit with its scope, such as "
+        "`scene orders/charge-card`."
+    )
     differences: list[Difference] = Field(description="Values that change, by their place in it.")
 
 

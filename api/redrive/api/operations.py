@@ -50,6 +50,7 @@ from redrive.core.states import REPLAYABLE, TERMINAL, TaskStatus
 from redrive.store import audit, edits, scenes, tasks
 from redrive.store.database import Database
 from redrive.store.tables import Task
+from redrive.store.tasks import Replay
 
 Operation = RetryNow | Pause | Resume | Cancel | Reschedule
 
@@ -294,11 +295,8 @@ async def _replay(session: AsyncSession, task: Task, operation: Operation) -> No
     begun = await tasks.replay(
         session,
         task.namespace,
-        task.id,
-        task.generation,
+        [Replay(task.id, task.generation, policy, configuration.version)],
         due_at=now,
-        policy=policy,
-        policy_version=configuration.version,
         why=operation.reason or "retried by hand",
         now=now,
     )

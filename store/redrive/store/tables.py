@@ -30,6 +30,7 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
+from redrive.core.bulk import LIVE, Outcome, RedriveStatus
 from redrive.core.states import OPEN, TERMINAL, AttemptStatus, DeadReason, ParkedFor, TaskStatus
 
 _NAMING = {
@@ -235,6 +236,7 @@ class Task(Table, table=True):
     scene: str = Field(sa_column=_text())
     kind: str = Field(default="task", sa_column=_text(default="task"))
     parent_id: UUID | None = Field(default=None)
+    redrive_id: UUID | None = Field(default=None)
     executor: str | None = Field(default=None, sa_column=_text(nullable=True))
     status: str = Field(default=TaskStatus.PENDING, sa_column=_text())
     dead_reason: str | None = Field(default=None, sa_column=_text(nullable=True))
@@ -473,6 +475,73 @@ class ApiKey(Table, table=True):
     expires_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     last_used_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class Redrive(Table, table=True):
+    """A durable operation on many tasks: what was asked for, and how far it is. Its tasks are in `redrive_items`."""
+
+    __table_args__ = (
+        CheckConstraint(_any_of("status", RedriveStatus), name="status"),
+        CheckConstraint(f"({_any_of('status', LIVE)}) = (finished_at IS NULL)", name="ended_has_instant"),
+        CheckConstraint(
+            "waiting >= 0 AND in_flight >= 0 AND succeeded >= 0 AND dead >= 0 AND skipped >= 0 AND failed >= 0"
+            " AND total = waiting + in_flight + succeeded + dead + skipped + failed",
+            name="adds_up",
+        ),
+        Index("ix_redrives_list", "namespace", "id"),
+        # Those that somebody must look at: all that are live, and ended ones with tasks that have no last outcome yet.
+        Index(
+            "ix_redrives_open",
+            "look_at",
+            postgresql_where=text(f"{_any_of('status', LIVE)} OR waiting > 0 OR in_flight > 0"),
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    namespace: str = Field(sa_column=_text())
+    group: str | None = Field(default=None, sa_column=_text(nullable=True))
+    action: str = Field(sa_column=_text())
+    status: str = Field(default=RedriveStatus.WAITING, sa_column=_text())
+    why: str = Field(default="", sa_column=_text(default=""))
+    selection: dict[str, Any] = Field(sa_column=_document(None))
+    options: dict[str, Any] = Field(sa_column=_document(None))
+    reason: str | None = Field(default=None, sa_column=_text(nullable=True))
+    author: str | None = Field(default=None, sa_column=_text(nullable=True))
+    total: int = _number(0)
+    waiting: int = _number(0)
+    in_flight: int = _number(0)
+    succeeded: int = _number(0)
+    dead: int = _number(0)
+    skipped: int = _number(0)
+    failed: int = _number(0)
+    rate_now: float = Field(default=0.0, sa_column_kwargs={"server_default": text("0")})
+    pace: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    look_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    looked_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    started_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    finished_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class RedriveItem(Table, table=True):
+    """One task of a redrive. The task itself may have been deleted meanwhile; what became of it here stays."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["redrive_id"], ["redrives.id"], ondelete="CASCADE"),
+        CheckConstraint(_any_of("outcome", Outcome), name="outcome"),
+        Index("ix_redrive_items_outcome", "redrive_id", "outcome", "position"),
+        Index("ix_redrive_items_task", "task_id"),
+    )
+
+    redrive_id: UUID = Field(primary_key=True)
+    position: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    task_id: UUID
+    generation: int
+    outcome: str = Field(default=Outcome.WAITING, sa_column=_text(default=Outcome.WAITING))
+    why: str = Field(default="", sa_column=_text(default=""))
+    started_generation: int | None = Field(default=None)
+    started_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    finished_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
 
 
 class Reconciliation(Table, table=True):

@@ -495,58 +495,102 @@ async def change_unstarted(
         await notify_pending(session)
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The next generation of an ended task.
+
+    Attributes:
+        id: Its id.
+        generation: The generation that has ended; another one means that somebody was quicker.
+        policy: The policy in force.
+        policy_version: Version of its scene's policy.
+        keep_counters: Whether what it has spent so far counts on.
+        policy_override: The task's own parts of the policy from now on; None keeps those that it has.
+        target: Its target from now on; None keeps the one that it has.
+        payload_revision: Its payload from now on; None keeps the one that it has.
+    """
+
+    id: UUID
+    generation: int
+    policy: Mapping[str, Any]
+    policy_version: int
+    keep_counters: bool = False
+    policy_override: Mapping[str, Any] | None = None
+    target: Mapping[str, Any] | None = None
+    payload_revision: int | None = None
+
+
+# Each policy travels once, however many tasks have it.
+_REPLAY: Final = text(
+    """
+    WITH input AS (
+        SELECT * FROM json_to_recordset(CAST(:replays AS json)) AS input(
+            id uuid, generation int, policy int, policy_version int, keep_counters boolean, policy_override jsonb,
+            target jsonb, payload_revision int
+        )
+    ), policies AS (
+        SELECT place - 1 AS place, document FROM jsonb_array_elements(CAST(:policies AS jsonb))
+            WITH ORDINALITY AS policies(document, place)
+    )
+    UPDATE tasks SET status = 'pending', generation = tasks.generation + 1, mirror_version = 0,
+        attempts = CASE WHEN input.keep_counters THEN tasks.attempts ELSE 0 END,
+        counters = CASE WHEN input.keep_counters THEN tasks.counters ELSE '{}' END, parked_for = NULL,
+        dead_reason = NULL, finished_at = NULL, claimed_until = NULL, next_attempt_at = :due_at,
+        delay_seconds = NULL, started_at = :now, updated_at = :now, why = :why, redrive_id = :redrive_id,
+        policy = policies.document, policy_version = input.policy_version,
+        max_attempts = CAST(policies.document ->> 'max_attempts' AS int),
+        policy_override = COALESCE(input.policy_override, tasks.policy_override),
+        target = COALESCE(input.target, tasks.target),
+        payload_revision = COALESCE(input.payload_revision, tasks.payload_revision)
+    FROM input JOIN policies ON policies.place = input.policy
+    WHERE tasks.id = input.id AND tasks.namespace = :namespace AND tasks.generation = input.generation
+        AND tasks.status = ANY(:sources)
+    RETURNING tasks.id
+    """
+)
+
+
 async def replay(
     session: AsyncSession,
     namespace: str,
-    task_id: UUID,
-    generation: int,
+    replays: Sequence[Replay],
     *,
     due_at: datetime,
-    policy: Mapping[str, Any],
-    policy_version: int,
     why: str,
     now: datetime,
-) -> bool:
-    """Begin the next generation of an ended task.
+    redrive_id: UUID | None = None,
+) -> set[UUID]:
+    """Begin the next generation of ended tasks.
 
     Args:
         session: A transaction.
-        namespace: Its namespace.
-        task_id: Its id.
-        generation: The generation that has ended; another one means that somebody was quicker.
-        due_at: When its first attempt is due.
-        policy: The policy in force.
-        policy_version: Its version.
+        namespace: Their namespace.
+        replays: The tasks.
+        due_at: When their first attempts are due.
         why: Who wanted it.
-        now: The clock: the new generation's time limits are measured from it.
+        now: The clock: the new generations' time limits are measured from it.
+        redrive_id: The redrive that wanted it; None for a person.
 
     Returns:
-        Whether this call began it.
+        The ids of those that this call began.
     """
-    statement = text(
-        """
-        UPDATE tasks SET status = 'pending', generation = generation + 1, attempts = 0, mirror_version = 0,
-            dead_reason = NULL, finished_at = NULL, claimed_until = NULL, next_attempt_at = :due_at,
-            parked_for = NULL, counters = '{}',
-            delay_seconds = NULL, started_at = :now, updated_at = :now, why = :why,
-            policy = CAST(:policy AS jsonb), policy_version = :policy_version, max_attempts = :max_attempts
-        WHERE id = :id AND namespace = :namespace AND generation = :generation AND status = ANY(:sources)
-        RETURNING id
-        """
-    )
+    policies: dict[str, int] = {}
+    rows: list[dict[str, Any]] = []
+    for task in replays:
+        row = {name: getattr(task, name) for name in Replay.__slots__}
+        row["policy"] = policies.setdefault(json.dumps(task.policy), len(policies))
+        rows.append(row)
     values = {
-        "id": task_id,
         "namespace": namespace,
-        "generation": generation,
+        "replays": json.dumps(rows, default=str),
+        "policies": f"[{','.join(policies)}]",
         "due_at": due_at,
         "now": now,
         "why": why,
-        "policy": json.dumps(policy),
-        "policy_version": policy_version,
-        "max_attempts": policy["max_attempts"],
+        "redrive_id": redrive_id,
         "sources": sorted(REPLAYABLE),
     }
-    begun = (await session.execute(statement, values)).first() is not None
+    begun = set((await session.execute(_REPLAY, values)).scalars())
     if begun:
         await notify_pending(session)
     return begun

@@ -18,6 +18,7 @@ from redrive.api.starter import Starter
 from redrive.cli.stack import EmbeddedTemporal
 from redrive.store import tasks
 from redrive.store.database import Database
+from redrive.store.tasks import Replay
 from redrive.workflows import worker
 
 
@@ -85,9 +86,8 @@ async def test_a_task_that_has_begun_its_next_generation_is_not_taken_for_starte
     async with idle.database.begin() as session:
         policy = (await idle.task(task_id)).policy
         now = datetime.now(UTC)
-        assert await tasks.replay(
-            session, NAMESPACE, task_id, 1, due_at=now, policy=policy, policy_version=1, why="again", now=now
-        )
+        again = Replay(task_id, 1, policy, 1)
+        assert await tasks.replay(session, NAMESPACE, [again], due_at=now, why="again", now=now) == {task_id}
     async with idle.database.session() as session:
         await tasks.mark_started(session, claims)
 
@@ -101,9 +101,8 @@ async def test_a_replayed_task_lives_again_from_its_first_attempt(platform: Plat
     dead = await platform.ends(task_id)
     async with platform.database.begin() as session:
         now = datetime.now(UTC)
-        await tasks.replay(
-            session, NAMESPACE, task_id, 1, due_at=now, policy=dead.policy, policy_version=1, why="again", now=now
-        )
+        again = Replay(task_id, 1, dead.policy, 1)
+        await tasks.replay(session, NAMESPACE, [again], due_at=now, why="again", now=now)
     task = await platform.ends(task_id)
 
     assert (dead.status, task.status, task.generation, task.attempts) == ("dead", "succeeded", 2, 1)

@@ -15,7 +15,7 @@ from redrive.core.health import target_key
 from redrive.core.states import TaskStatus
 from redrive.store import nodes, tasks
 from redrive.store.database import Database
-from redrive.store.tasks import WorkflowKey
+from redrive.store.tasks import Replay, WorkflowKey
 
 NODE = {"kind": "node"}
 
@@ -189,18 +189,15 @@ async def test_a_replay_begins_once(database: Database) -> None:
     task_id = await insert(database)
     await change(database, task_id, "status = 'dead', dead_reason = 'rejected', finished_at = now(), attempts = 3")
     policy = (await load(database, task_id)).policy
-    begun: list[bool] = []
+    begun: list[set[UUID]] = []
     for _ in range(2):
         now = datetime.now(UTC)
         async with database.begin() as session:
-            begun.append(
-                await tasks.replay(
-                    session, "default", task_id, 1, due_at=now, policy=policy, policy_version=2, why="again", now=now
-                )
-            )
+            again = [Replay(task_id, 1, policy, 2)]
+            begun.append(await tasks.replay(session, "default", again, due_at=now, why="again", now=now))
 
     task = await load(database, task_id)
-    assert begun == [True, False]
+    assert begun == [{task_id}, set()]
     assert (task.status, task.generation, task.attempts, task.dead_reason) == ("pending", 2, 0, None)
 
 

@@ -36,6 +36,7 @@ from redrive.api.routers import (
 )
 from redrive.api.services import Services, make_services
 from redrive.api.starter import Starter
+from redrive.api.tallier import Tallier
 from redrive.api.waker import Waker
 from redrive.store.settings import Settings
 
@@ -57,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
             async with _running(services):
                 yield
         finally:
+            await services.probe.close()
             await services.engine.close()
             await services.database.close()
 
@@ -112,6 +114,7 @@ async def _running(services: Services) -> AsyncGenerator[None]:
     running = [
         asyncio.create_task(_keep_running("starter", starter.run())),
         asyncio.create_task(_keep_running("waker", waker.run())),
+        asyncio.create_task(_keep_running("tallier", Tallier(services.database).run())),
         asyncio.create_task(_keep_running("key ring", services.keys.keep_touching())),
     ]
     try:

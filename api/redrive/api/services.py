@@ -8,6 +8,7 @@ from redrive.api.access import KeyRing
 from redrive.api.configuration import Configurations
 from redrive.api.engine import Engine
 from redrive.api.operations import Operations
+from redrive.api.overview import EngineProbe, Overviews
 from redrive.api.reports import Reporter
 from redrive.api.resources import Links
 from redrive.store.database import Database, open_database
@@ -29,6 +30,8 @@ class Services:
         operations: Carries out operations on tasks.
         restraints: Knows limits and pauses.
         links: Addresses of things that other programs show.
+        probe: Tells whether Temporal answers.
+        overviews: Makes overviews.
     """
 
     settings: Settings
@@ -40,6 +43,8 @@ class Services:
     operations: Operations
     restraints: RestraintsCache
     links: Links
+    probe: EngineProbe
+    overviews: Overviews
 
 
 def make_services(settings: Settings) -> Services:
@@ -47,6 +52,7 @@ def make_services(settings: Settings) -> Services:
     database = open_database(settings, "redrive api")
     engine = Engine(settings)
     configurations = Configurations(database, auto_create=settings.auto_create)
+    probe = EngineProbe(engine)
     return Services(
         settings=settings,
         database=database,
@@ -57,4 +63,6 @@ def make_services(settings: Settings) -> Services:
         operations=Operations(database, engine),
         restraints=RestraintsCache(database),
         links=Links(settings),
+        probe=probe,
+        overviews=Overviews(database, probe, settings),
     )

@@ -122,6 +122,19 @@ async def list_live(session: AsyncSession, namespace: str, group: str) -> list[L
     return [LiveNode(row.id, row.url, tuple(row.executors)) for row in rows]
 
 
+async def count_states(session: AsyncSession, namespace: str, group: str | None = None) -> dict[str, int]:
+    """Count the nodes that are live, draining, and lost: those whose lease has lapsed."""
+    statement = text(
+        """
+        SELECT CASE WHEN last_heartbeat_at < now() - make_interval(secs => :lease) THEN 'lost' ELSE status END AS state,
+            count(*) AS nodes
+        FROM nodes WHERE namespace = :namespace AND (CAST(:group AS text) IS NULL OR "group" = :group) GROUP BY 1
+        """
+    )
+    rows = await session.execute(statement, {"namespace": namespace, "group": group, "lease": NODE_LEASE_SECONDS})
+    return {row.state: row.nodes for row in rows}
+
+
 async def signing_secrets(session: AsyncSession, namespace: str, group: str) -> list[str]:
     """Load the secrets by which requests to a group's nodes are signed, the preferred one first."""
     statement = text("SELECT signing_secrets FROM groups WHERE namespace = :namespace AND name = :group")

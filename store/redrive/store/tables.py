@@ -575,3 +575,87 @@ class AuditEntry(Table, table=True):
     facts: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
     reason: str | None = Field(default=None, sa_column=_text(nullable=True))
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class TaskMove(Table, table=True):
+    """A task that came into a state (`change` 1) or left it (−1): what the tallies have not counted yet.
+
+    Triggers write it in the transaction of the move, so that the tallies with it always agree with the tasks.
+    """
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    namespace: str = Field(sa_column=_text())
+    group: str = Field(sa_column=_text())
+    scene: str = Field(sa_column=_text())
+    status: str = Field(sa_column=_text())
+    due_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    attempts: int = _number(0)
+    change: int
+
+
+class AttemptEnd(Table, table=True):
+    """An attempt that ended, which the tallies have not counted yet. A trigger writes it."""
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    namespace: str = Field(sa_column=_text())
+    group: str = Field(sa_column=_text())
+    scene: str = Field(sa_column=_text())
+    ended_at: datetime = Field(sa_column=_instant())
+    failed: bool
+    lag_bucket: int
+
+
+class StatusTally(Table, table=True):
+    """How many tasks of a scene are in a status."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    scene: str = Field(sa_column=Column(Text, primary_key=True))
+    status: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = _number(0, BigInteger)
+
+
+class DueTally(Table, table=True):
+    """How many tasks of a group have their next attempt in a minute."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = _number(0, BigInteger)
+
+
+class EndTally(Table, table=True):
+    """How many tasks of a scene, as they are now, ended in a span of time, by their attempts when they succeeded."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    seconds: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    scene: str = Field(sa_column=Column(Text, primary_key=True))
+    status: str = Field(sa_column=Column(Text, primary_key=True))
+    attempts: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    count: int = _number(0, BigInteger)
+
+
+class AttemptTally(Table, table=True):
+    """How many attempts of a scene ended in a span of time, and how many of them failed."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    seconds: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    scene: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = _number(0, BigInteger)
+    failed: int = _number(0, BigInteger)
+
+
+class LagTally(Table, table=True):
+    """How many attempts of a group that ended in a span of time had begun how late (`redrive.core.histogram`)."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    seconds: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    bucket: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    count: int = _number(0, BigInteger)

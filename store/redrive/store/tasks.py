@@ -359,14 +359,6 @@ async def delete_task(session: AsyncSession, namespace: str, task_id: UUID) -> b
     return (await session.scalars(delete(Task).where(*where).returning(col(Task.id)))).first() is not None
 
 
-async def count_by_status(session: AsyncSession, namespace: str, group: str | None = None) -> dict[str, int]:
-    """Count the tasks of a namespace, or of one group of it, by status."""
-    statement = select(Task.status, func.count()).where(col(Task.namespace) == namespace).group_by(col(Task.status))
-    if group is not None:
-        statement = statement.where(col(Task.group) == group)
-    return {row[0]: row[1] for row in await session.execute(statement)}
-
-
 # --- The starter ------------------------------------------------------------------------------------------------------
 
 # Groups take turns: of each group the most urgent task, then of each the second, and so on. A group that reports five

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from redrive.api.dependencies import AccessDep, Limit, SessionDep
+from redrive.api.dependencies import AccessDep, Limit, ServicesDep, SessionDep
 from redrive.api.documentation import problems
 from redrive.api.routing import Route
 from redrive.api.schemas.base import Listed, Name
-from redrive.api.schemas.stats import ReconcilerRun, TaskCounts
+from redrive.api.schemas.stats import Overview, Range, ReconcilerRun, TaskCounts
 from redrive.core.states import OPEN, TaskStatus
-from redrive.store import reconciliations, tasks
+from redrive.store import reconciliations, statistics
+from redrive.store.statistics import Place
 
 router = APIRouter(prefix="/v1/stats", tags=["stats"], route_class=Route)
 
@@ -22,9 +23,20 @@ async def count_tasks(
     access: AccessDep, session: SessionDep, group: Annotated[Name | None, Query()] = None
 ) -> TaskCounts:
     """Count the tasks of the namespace, or of one group, by status."""
-    found = await tasks.count_by_status(session, access.namespace, access.group_filter(group))
+    found = await statistics.count_by_status(session, Place(access.namespace, access.group_filter(group)))
     counts = {status: found.get(status, 0) for status in TaskStatus}
     return TaskCounts(counts=counts, open=sum(counts[status] for status in OPEN), total=sum(counts.values()))
+
+
+@router.get("/overview", responses=problems())
+async def show_overview(
+    access: AccessDep,
+    services: ServicesDep,
+    range: Annotated[Range, Query(description="How far back.")] = "1h",  # noqa: A002 - the name on the wire
+    group: Annotated[Name | None, Query(description="Only this group.")] = None,
+) -> Overview:
+    """Show all figures of the namespace, or of one group, of one moment."""
+    return await services.overviews.show(Place(access.namespace, access.group_filter(group)), range)
 
 
 @router.get("/reconciler", responses=problems())

@@ -63,10 +63,11 @@ class EngineProbe:
         """Tell what the last answer said; when it is some seconds old, ask again and wait a moment for it."""
         if self._asking is None and time.monotonic() - self._asked_at > _PROBE_SECONDS:
             self._asking = asyncio.create_task(self._ask())
-        if self._asking is not None:
-            done, _ = await asyncio.wait([self._asking], timeout=_PATIENCE_SECONDS)
-            if done and self._asking is not None:
-                self._up = self._asking.result()
+        asking = self._asking
+        if asking is not None:
+            done, _ = await asyncio.wait([asking], timeout=_PATIENCE_SECONDS)
+            if done and self._asking is asking:  # nobody else who waited for it has taken its answer
+                self._up = asking.result()
                 self._asking, self._asked_at = None, time.monotonic()
         return self._up
 

@@ -96,10 +96,15 @@ def verify(secret_list: Sequence[str], headers: Mapping[str, str], body: bytes, 
 
 def _digest(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
     signed = f"{message_id}.{timestamp}.".encode() + body
-    return base64.b64encode(hmac.new(_key(secret), signed, hashlib.sha256).digest()).decode()
+    return base64.b64encode(hmac.new(sign_key(secret), signed, hashlib.sha256).digest()).decode()
 
 
-def _key(secret: str) -> bytes:
+def sign_key(secret: str) -> bytes:
+    """Give the key that a signing secret stands for.
+
+    Raises:
+        InvalidSecret: The secret is malformed.
+    """
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):

@@ -98,13 +98,7 @@ class WebhookTarget:
 
     def __post_init__(self) -> None:
         check_url(self.url, "url")
-        for name, value in self.headers.items():
-            if not _HEADER_NAME.match(name):
-                raise InvalidDocument("headers", f"expected header names of RFC 9110 tokens, got {name!r}")
-            if name.lower() in _RESERVED_HEADERS or name.lower().startswith("redrive-"):
-                raise InvalidDocument("headers", f"{name!r} is set by Redrive or by HTTP itself; leave it out")
-            if not value.isascii() or not value.isprintable() or value != value.strip():
-                raise InvalidDocument("headers", f"the value of {name!r} must be printable ASCII without outer spaces")
+        check_headers(self.headers)
 
 
 Target: TypeAlias = NodeTarget | WorkerTarget | WebhookTarget
@@ -193,6 +187,21 @@ class ExecuteAnswer:
     error: ErrorFacts | None = None
     retry_after_seconds: float | None = None
     logs: tuple[LogLine, ...] = ()
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that cannot be sent, or that are Redrive's to set.
+
+    Raises:
+        InvalidDocument: A name or a value is at fault.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.match(name):
+            raise InvalidDocument("headers", f"expected header names of RFC 9110 tokens, got {name!r}")
+        if name.lower() in _RESERVED_HEADERS or name.lower().startswith("redrive-"):
+            raise InvalidDocument("headers", f"{name!r} is set by Redrive or by HTTP itself; leave it out")
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            raise InvalidDocument("headers", f"the value of {name!r} must be printable ASCII without outer spaces")
 
 
 def check_url(url: str, path: str) -> None:

@@ -47,8 +47,27 @@ async def register(session: AsyncSession, node: Mapping[str, Any]) -> bool:
     return written
 
 
-async def heartbeat(session: AsyncSession, namespace: str, node_id: str, in_flight: int) -> str | None:
-    """Prolong a node's lease.
+async def heartbeat(
+    session: AsyncSession,
+    namespace: str,
+    node_id: str,
+    in_flight: int,
+    *,
+    spool_size: int = 0,
+    spool_oldest_seconds: float | None = None,
+    errors: int | None = None,
+) -> str | None:
+    """Prolong a node's lease, and note what its SDK says of itself.
+
+    Args:
+        session: Any session; the statement is one transaction.
+        namespace: Namespace of the node.
+        node_id: Its id.
+        in_flight: Attempts that it runs.
+        spool_size: Reports that wait on its disk.
+        spool_oldest_seconds: How long the first of them has waited, in seconds.
+        errors: Errors that its SDK has met since it started; None when it does not count them. Those that are new make
+            an alert event.
 
     Returns:
         The node's status; None when it is not known, so that it must register again.
@@ -56,16 +75,31 @@ async def heartbeat(session: AsyncSession, namespace: str, node_id: str, in_flig
     statement = text(
         """
         WITH before AS (
-            SELECT id, last_heartbeat_at < now() - make_interval(secs => :lease) AS lapsed
+            SELECT id, last_heartbeat_at < now() - make_interval(secs => :lease) AS lapsed, errors
             FROM nodes WHERE id = :id AND namespace = :namespace FOR UPDATE
+        ), told AS (
+            INSERT INTO alert_events (namespace, kind, "group", facts)
+            SELECT namespace, 'sdk_error', "group", jsonb_build_object(
+                'node', nodes.id, 'count', CAST(:errors AS bigint) - before.errors
+            )
+            FROM nodes JOIN before ON before.id = nodes.id WHERE CAST(:errors AS bigint) > before.errors
         )
-        UPDATE nodes SET last_heartbeat_at = now(), in_flight = :in_flight,
+        UPDATE nodes SET last_heartbeat_at = now(), in_flight = :in_flight, spool_size = :spool_size,
+            spool_oldest_seconds = :spool_oldest_seconds, errors = COALESCE(CAST(:errors AS bigint), nodes.errors),
             live_since = CASE WHEN before.lapsed THEN now() ELSE live_since END
         FROM before WHERE nodes.id = before.id
         RETURNING nodes.status, nodes."group", before.lapsed
         """
     )
-    values = {"id": node_id, "namespace": namespace, "in_flight": in_flight, "lease": NODE_LEASE_SECONDS}
+    values = {
+        "id": node_id,
+        "namespace": namespace,
+        "in_flight": in_flight,
+        "spool_size": spool_size,
+        "spool_oldest_seconds": spool_oldest_seconds,
+        "errors": errors,
+        "lease": NODE_LEASE_SECONDS,
+    }
     row = (await session.execute(statement, values)).one_or_none()
     if row is None:
         return None

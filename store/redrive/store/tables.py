@@ -160,6 +160,9 @@ class Node(Table, table=True):
     executors: list[str] = Field(default_factory=list, sa_column=_document("[]"))
     capacity: int | None = Field(default=None)
     in_flight: int = _number(0)
+    spool_size: int = _number(0)
+    spool_oldest_seconds: float | None = Field(default=None)
+    errors: int = _number(0, BigInteger)
     registered_at: datetime = Field(default=None, sa_column=_instant(now=True))
     live_since: datetime = Field(default=None, sa_column=_instant(now=True))
     last_heartbeat_at: datetime = Field(default=None, sa_column=_instant(now=True))
@@ -175,7 +178,7 @@ class Task(Table, table=True):
         CheckConstraint(f"({_any_of('status', TERMINAL)}) = (finished_at IS NOT NULL)", name="ended_has_instant"),
         CheckConstraint("attempts >= 0 AND generation >= 1", name="counters"),
         CheckConstraint("priority BETWEEN 1 AND 5", name="priority"),
-        CheckConstraint("kind IN ('task', 'callback')", name="kind"),
+        CheckConstraint("kind IN ('task', 'callback', 'alert')", name="kind"),
         CheckConstraint(f"parked_for IS NULL OR {_any_of('parked_for', ParkedFor)}", name="parked_for"),
         # One task per key: from its report until its end, and then for as long as its report said.
         Index(
@@ -455,6 +458,91 @@ class Pause(Table, table=True):
     author: str | None = Field(default=None, sa_column=_text(nullable=True))
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))
     until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+
+
+class AlertChannel(Table, table=True):
+    """A way by which alerts reach people. Its settings hold secrets, and are shown masked."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace"], ["namespaces.name"]),
+        Index("uq_alert_channels_name", "namespace", "name", unique=True),
+    )
+
+    id: UUID = Field(primary_key=True)
+    namespace: str = Field(sa_column=_text())
+    name: str = Field(sa_column=_text())
+    kind: str = Field(sa_column=_text())
+    settings: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    updated_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class AlertRule(Table, table=True):
+    """When whom to tell of what."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace"], ["namespaces.name"]),
+        Index("uq_alert_rules_name", "namespace", "name", unique=True),
+        Index("ix_alert_rules_due", "due_at", postgresql_where=text("enabled")),
+    )
+
+    id: UUID = Field(primary_key=True)
+    namespace: str = Field(sa_column=_text())
+    name: str = Field(sa_column=_text())
+    rule: dict[str, Any] = Field(sa_column=_document(None))
+    channels: list[str] = Field(default_factory=list, sa_column=_document("[]"))
+    enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    muted_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    evaluated_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    due_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    updated_at: datetime = Field(default=None, sa_column=_instant(now=True))
+
+
+class AlertAlarm(Table, table=True):
+    """What is known of one group of a rule (`redrive.core.alerting.Alarm`)."""
+
+    __table_args__ = (ForeignKeyConstraint(["rule_id"], ["alert_rules.id"], ondelete="CASCADE"),)
+
+    rule_id: UUID = Field(primary_key=True)
+    key: str = Field(sa_column=Column(Text, primary_key=True))
+    alarm: dict[str, Any] = Field(sa_column=_document(None))
+
+
+class AlertNotice(Table, table=True):
+    """Something that a rule told, or held back. It outlives its rule."""
+
+    __table_args__ = (
+        CheckConstraint("state IN ('firing', 'recovered', 'suppressed')", name="state"),
+        Index("ix_alert_notices_list", "namespace", "id"),
+        Index("ix_alert_notices_rule", "rule_id", "id"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    namespace: str = Field(sa_column=_text())
+    rule_id: UUID
+    rule_name: str = Field(sa_column=_text())
+    event: str = Field(sa_column=_text())
+    group: str | None = Field(default=None, sa_column=_text(nullable=True))
+    scene: str | None = Field(default=None, sa_column=_text(nullable=True))
+    where: dict[str, str] = Field(default_factory=dict, sa_column=_document())
+    state: str = Field(sa_column=_text())
+    cause: str | None = Field(default=None, sa_column=_text(nullable=True))
+    incident: str = Field(sa_column=_text())
+    summary: str = Field(sa_column=_text())
+    value: float
+    created_at: datetime = Field(sa_column=_instant())
+
+
+class AlertDelivery(Table, table=True):
+    """A notice on its way to a channel: a task of its own."""
+
+    __table_args__ = (ForeignKeyConstraint(["notice_id"], ["alert_notices.id"], ondelete="CASCADE"),)
+
+    notice_id: UUID = Field(primary_key=True)
+    channel_id: UUID = Field(primary_key=True)
+    task_id: UUID
 
 
 class ApiKey(Table, table=True):

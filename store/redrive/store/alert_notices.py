@@ -21,7 +21,7 @@ from redrive.store import scenes
 from redrive.store.alert_readings import ALERTS_GROUP, BREAKER_MEMORY_DAYS
 from redrive.store.database import new_id
 from redrive.store.search import InvalidCursor, decode_cursor, encode_cursor
-from redrive.store.tables import AlertChannel, AlertDelivery, AlertNotice, Task
+from redrive.store.tables import AlertChannel, AlertDelivery, AlertNotice
 from redrive.store.tasks import NewTask, insert_tasks
 
 NOTICE_DAYS: Final = 90
@@ -129,16 +129,16 @@ async def list_notices(
 
 async def list_deliveries(session: AsyncSession, notice_ids: Sequence[UUID]) -> list[Delivered]:
     """Tell how the deliveries of notices stand."""
-    statement = (
-        select(AlertDelivery, Task.status, Task.attempts, Task.error_type, Task.error_message)
-        .join(Task, col(Task.id) == AlertDelivery.task_id, isouter=True)
-        .where(col(AlertDelivery.notice_id).in_(notice_ids))
-        .order_by(col(AlertDelivery.notice_id), col(AlertDelivery.task_id))
+    statement = text(
+        """
+        SELECT notice_id, channel_id, task_id, tasks.status, COALESCE(tasks.attempts, 0) AS attempts,
+            tasks.error_type || COALESCE(': ' || tasks.error_message, '') AS error
+        FROM alert_deliveries LEFT JOIN tasks ON tasks.id = task_id
+        WHERE notice_id = ANY(:ids) ORDER BY notice_id, task_id
+        """
     )
-    return [
-        Delivered(row.notice_id, row.channel_id, row.task_id, status, attempts or 0, _error(error_type, message))
-        for row, status, attempts, error_type, message in await session.execute(statement)
-    ]
+    rows = await session.execute(statement, {"ids": list(notice_ids)})
+    return [Delivered(**row) for row in rows.mappings()]
 
 
 async def count_told(session: AsyncSession, rule_id: UUID, since: datetime) -> int:
@@ -250,7 +250,3 @@ def _place(cursor: str) -> UUID:
         return UUID(last_id)
     except (ValueError, TypeError, AttributeError):
         raise InvalidCursor from None
-
-
-def _error(error_type: str | None, message: str | None) -> str | None:
-    return None if error_type is None else f"{error_type}: {message}" if message else error_type

@@ -77,7 +77,7 @@ _STATEMENTS: Final[Mapping[Watched, tuple[str, str]]] = {
         WHERE namespace = :namespace AND status = ANY(:open) AND target ->> 'kind' = 'node' AND {{visible}}
             AND NOT EXISTS ({_LIVE_NODE})
         GROUP BY {{groups}} HAVING count(*) >= :threshold
-        """,
+        """,  # noqa: S608 - built from this module's constants only
     ),
     "due_lag": (
         "tasks",

@@ -1,11 +1,13 @@
 """Alert rules, their alarms and notices, channels, and what nodes say of their SDK."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0006"
-down_revision = "0005"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -101,6 +103,6 @@ def downgrade() -> None:
         op.drop_table(table)
 
 
-def _instant(name: str, *, default: bool = False) -> sa.Column[sa.DateTime]:
+def _instant(name: str, *, default: bool = False) -> sa.Column[Any]:
     given = sa.text("now()") if default else None
     return sa.Column(name, sa.DateTime(timezone=True), nullable=not default, server_default=given)

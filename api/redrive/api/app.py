@@ -109,7 +109,7 @@ def app_from_environment() -> FastAPI:
 @contextlib.asynccontextmanager
 async def _running(services: Services) -> AsyncGenerator[None]:
     """Run what works beside the requests."""
-    starter = Starter(services.database, services.engine, services.settings)
+    starter = Starter(services.database, services.engine, services.settings, services.restraints)
     waker = Waker(services.database, services.engine)
     running = [
         asyncio.create_task(_keep_running("starter", starter.run())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from redrive.api.schemas.tasks import (
 )
 from redrive.core.health import target_key
 from redrive.core.messages import workflow_id
+from redrive.core.restraints import NO_RESTRAINTS, Place, Restraints
 from redrive.core.states import AttemptStatus, DeadReason, ParkedFor, TaskStatus
 from redrive.store.settings import Settings
 from redrive.store.tables import Attempt, Payload, Task
@@ -38,14 +40,21 @@ class Links:
         """Tell where a workflow is shown."""
         return None if self._workflows is None else self._workflows + quote(name, safe="")
 
-    def summary(self, task: Task) -> TaskSummary:
-        """Show a task as lists do."""
-        return TaskSummary.model_construct(**self._facts(task))
+    def summary(self, task: Task, restraints: Restraints = NO_RESTRAINTS) -> TaskSummary:
+        """Show a task as lists do.
 
-    def task(self, task: Task, payload: Payload, *, duplicate: bool = False) -> TaskResource:
+        Args:
+            task: Its row.
+            restraints: What is paused in its namespace: what holds a pending task is told in place of its own `why`.
+        """
+        return TaskSummary.model_construct(**self._facts(task, restraints))
+
+    def task(
+        self, task: Task, payload: Payload, restraints: Restraints = NO_RESTRAINTS, *, duplicate: bool = False
+    ) -> TaskResource:
         """Show a task with all that belongs to it."""
         return TaskResource.model_construct(
-            **self._facts(task),
+            **self._facts(task, restraints),
             policy=task.policy,
             policy_override=task.policy_override,
             callbacks=task.callbacks,
@@ -111,7 +120,7 @@ class Links:
             duplicate=False,
         )
 
-    def _facts(self, task: Task) -> dict[str, Any]:
+    def _facts(self, task: Task, restraints: Restraints) -> dict[str, Any]:
         name = workflow_id(task.namespace, str(task.id), task.generation)
         error = None
         if task.error_type is not None or task.error_message is not None:
@@ -126,7 +135,7 @@ class Links:
             "status": TaskStatus(task.status),
             "dead_reason": _dead_reason(task.dead_reason),
             "parked_for": None if task.parked_for is None else ParkedFor(task.parked_for),
-            "why": task.why,
+            "why": _why(task, restraints),
             "generation": task.generation,
             "attempts": task.attempts,
             "counters": _counters(task.counters),
@@ -182,6 +191,13 @@ def attempt_resource(attempt: Attempt) -> AttemptResource:
         delay_seconds=attempt.delay_seconds,
         next_attempt_at=attempt.next_attempt_at,
     )
+
+
+def _why(task: Task, restraints: Restraints) -> str:
+    if task.status != TaskStatus.PENDING or not restraints.pauses:
+        return task.why
+    pause = restraints.pause_of(Place(task.group, task.scene, task.target_key), datetime.now(UTC))
+    return task.why if pause is None else pause.why
 
 
 def _counters(document: Mapping[str, Any]) -> TaskCounters:

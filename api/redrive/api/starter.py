@@ -2,6 +2,8 @@
 
 Any number of API processes run it side by side. A claim expires, so what a killed process held is taken by another one;
 a workflow that is started twice is the same workflow.
+
+What a pause holds stays pending: it is not started until the pause has ended, or its own time is over.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from redrive.api.listener import Listener
 from redrive.core.errors import RedriveError
 from redrive.store import tasks
 from redrive.store.database import Database
+from redrive.store.restraints import RestraintsCache
 from redrive.store.settings import Settings
-from redrive.store.tasks import PENDING_CHANNEL, Claim
+from redrive.store.tasks import PENDING_CHANNEL, Claim, Claimable
 
 POLL_SECONDS: Final = 5.0
 """The net below NOTIFY: claims of a killed process, and what came while nobody listened."""
@@ -38,6 +41,7 @@ class Starter:
         database: Where tasks wait.
         engine: Temporal.
         settings: How many starts may be in flight.
+        restraints: Knows whether anything is paused.
         clock: The wall clock.
     """
 
@@ -46,11 +50,13 @@ class Starter:
         database: Database,
         engine: Engine,
         settings: Settings,
+        restraints: RestraintsCache,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
         self._engine = engine
         self._concurrency = settings.starter_concurrency
+        self._restraints = restraints
         self._clock = clock
 
     async def run(self) -> None:
@@ -64,6 +70,7 @@ class Starter:
                     # Claims are taken in small sets, so that the first of a burst do not wait for the last.
                     while await self.round():
                         wait = RETRY_FIRST
+                    await self._start_over()
                     await listener.wait(POLL_SECONDS)
                 except (EngineUnavailable, SQLAlchemyError, OSError) as error:
                     _LOG.warning("starting workflows is put off for %.1f s: %s", wait, _reason(error))
@@ -82,8 +89,17 @@ class Starter:
         Raises:
             EngineUnavailable: Temporal took none of some; those are given back.
         """
+        return await self._start("unpaused" if await self._restraints.any_pauses() else "all")
+
+    async def _start_over(self) -> None:
+        """Start what a pause holds and whose time is over, so that it ends."""
+        if await self._restraints.any_pauses():
+            while await self._start("over"):
+                pass
+
+    async def _start(self, which: Claimable) -> bool:
         async with self._database.session() as session:
-            claims = await tasks.claim_pending(session, self._concurrency)
+            claims = await tasks.claim_pending(session, self._concurrency, which)
         if not claims:
             return False
         problems = await asyncio.gather(*(self._start_one(claim) for claim in claims))

@@ -19,6 +19,7 @@ from sqlmodel import col, delete, select
 from redrive.core.restraints import Scope
 from redrive.store.database import new_id
 from redrive.store.tables import Pause
+from redrive.store.tasks import notify_pending
 
 PAUSES_CHANNEL = "redrive_pauses"
 """Notified when a pause ends, so that what has waited can go on."""
@@ -108,3 +109,4 @@ async def take_ended(session: AsyncSession) -> list[Pause]:
 
 async def _notify(session: AsyncSession) -> None:
     await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": PAUSES_CHANNEL})
+    await notify_pending(session)

@@ -58,13 +58,20 @@ class RestraintsCache:
 
     async def of(self, namespace: str) -> Restraints:
         """Tell the limits and pauses of a namespace."""
+        return (await self._read()).get(namespace, NO_RESTRAINTS)
+
+    async def any_pauses(self) -> bool:
+        """Tell whether anything is paused, in whatever namespace."""
+        return any(restraints.pauses for restraints in (await self._read()).values())
+
+    async def _read(self) -> Mapping[str, Restraints]:
         if self._clock() >= self._until:
             async with self._reading:
                 if self._clock() >= self._until:
                     async with self._database.session() as session:
                         self._known = await load_restraints(session)
                     self._until = self._clock() + TRUST_SECONDS
-        return self._known.get(namespace, NO_RESTRAINTS)
+        return self._known
 
     def forget(self) -> None:
         """Read anew at the next question, because something was changed here."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from sqlalchemy import delete, func, text
@@ -364,8 +364,7 @@ async def delete_task(session: AsyncSession, namespace: str, task_id: UUID) -> b
 # Groups take turns: of each group the most urgent task, then of each the second, and so on. A group that reports five
 # thousand tasks at once must not hold up the one task of another group. The groups that have pending tasks are found by
 # hopping over the index, so that a round costs by the number of groups and not by the backlog.
-_CLAIM: Final = text(
-    """
+_CLAIM_FORM: Final = """
     WITH RECURSIVE waiting AS (
         (SELECT namespace, "group" FROM tasks WHERE status = 'pending' ORDER BY namespace, "group" LIMIT 1)
         UNION ALL
@@ -381,7 +380,7 @@ _CLAIM: Final = text(
         FROM waiting CROSS JOIN LATERAL (
             SELECT id, next_attempt_at FROM tasks
             WHERE status = 'pending' AND namespace = waiting.namespace AND "group" = waiting."group"
-                AND (claimed_until IS NULL OR claimed_until < now())
+                AND (claimed_until IS NULL OR claimed_until < now()) {condition}
             ORDER BY next_attempt_at LIMIT :limit
         ) AS urgent
         ORDER BY turn, next_attempt_at LIMIT :limit
@@ -399,12 +398,49 @@ _CLAIM: Final = text(
         next_attempt_at, deadline, delay_seconds, business_key, executor,
         target, target_key, counters
     """
+
+_CLAIM: Final = text(_CLAIM_FORM.format(condition=""))
+
+# The pauses of a whole group are asked about once for the group: its backlog is not walked through.
+_CLAIM_UNPAUSED: Final = text(
+    _CLAIM_FORM.format(
+        condition="""
+            AND NOT EXISTS (
+                SELECT FROM pauses WHERE pauses.namespace = waiting.namespace AND (until IS NULL OR until > now())
+                    AND (scope = 'namespace' OR (scope = 'group' AND key = waiting."group"))
+            ) AND NOT EXISTS (
+                SELECT FROM pauses WHERE pauses.namespace = waiting.namespace AND (until IS NULL OR until > now())
+                    AND ((scope = 'scene' AND key = tasks."group" || '/' || tasks.scene)
+                        OR (scope = 'target' AND key = tasks.target_key))
+            )
+        """
+    )
 )
+_CLAIM_OVER: Final = text(
+    _CLAIM_FORM.format(
+        condition="""
+            AND LEAST(
+                deadline, started_at + make_interval(secs => (policy ->> 'max_elapsed_seconds')::float8)
+            ) <= now()
+        """
+    )
+)
+Claimable = Literal["all", "unpaused", "over"]
+"""Which pending tasks to claim: all; those that no pause holds; those whose time is over, which a pause must not keep
+from ending."""
+
+_CLAIMS: Final = {"all": _CLAIM, "unpaused": _CLAIM_UNPAUSED, "over": _CLAIM_OVER}
 
 
-async def claim_pending(session: AsyncSession, limit: int) -> list[Claim]:
-    """Take up to `limit` pending tasks that no other starter holds: groups in turns, the most urgent of each first."""
-    rows = await session.execute(_CLAIM, {"limit": limit, "seconds": CLAIM_SECONDS})
+async def claim_pending(session: AsyncSession, limit: int, which: Claimable = "all") -> list[Claim]:
+    """Take pending tasks that no other starter holds: groups in turns, the most urgent of each first.
+
+    Args:
+        session: Any session; the statement is one transaction.
+        limit: The most tasks.
+        which: Which tasks.
+    """
+    rows = await session.execute(_CLAIMS[which], {"limit": limit, "seconds": CLAIM_SECONDS})
     return [Claim(**row) for row in rows.mappings()]
 
 

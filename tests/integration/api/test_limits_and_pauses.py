@@ -57,6 +57,20 @@ async def test_a_pause_is_set_shown_and_ended(api: Api) -> None:
     problem(await api.delete(f"/v1/pauses/{uuid4()}"), 404, "pause-not-found")
 
 
+async def test_a_held_task_says_who_holds_it_and_why(api: Api) -> None:
+    task = await api.report()
+    other = await api.report(scene="refund")
+    pause = {"scope": "scene", "key": "orders/charge-card", "reason": "the bank migrates"}
+    await api.post("/v1/pauses", pause)
+
+    shown = await api.task(task["id"])
+    listed = {item["id"]: item["why"] for item in (await api.get("/v1/tasks")).json()["items"]}
+
+    assert shown["status"] == "pending"
+    assert shown["why"] == "scene orders/charge-card is paused until somebody ends it: the bank migrates"
+    assert listed == {task["id"]: shown["why"], other["id"]: other["why"]}
+
+
 async def test_a_pause_that_would_be_over_already_is_refused(api: Api) -> None:
     answer = await api.post("/v1/pauses", {"scope": "namespace", "until": "2020-01-01T00:00:00Z"})
 

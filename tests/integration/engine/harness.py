@@ -21,6 +21,7 @@ from redrive.core.messages import TaskView, workflow_id
 from redrive.core.states import TERMINAL, TaskStatus
 from redrive.store import attempts, nodes, scenes, tasks
 from redrive.store.database import Database, new_id
+from redrive.store.restraints import RestraintsCache
 from redrive.store.settings import Settings
 from redrive.store.tables import Attempt, Task
 from redrive.store.tasks import NewTask
@@ -53,7 +54,8 @@ class Platform:
             reconcile_seconds=3600,
         )
         self.engine = Engine(self.settings, client if share_client else None)
-        self.starter = Starter(database, self.engine, self.settings)
+        self.restraints = RestraintsCache(database)
+        self.starter = Starter(database, self.engine, self.settings, self.restraints)
         self.waker = Waker(database, self.engine)
         self.policy: dict[str, Any] = {}
 

@@ -34,7 +34,7 @@ def sleeping_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embe
 
 async def test_starters_side_by_side_start_each_task_once(idle: Platform, target: Target) -> None:
     ids = [await idle.report(webhook(target.url)) for _ in range(40)]
-    others = [Starter(idle.database, idle.engine, idle.settings) for _ in range(3)]
+    others = [Starter(idle.database, idle.engine, idle.settings, idle.restraints) for _ in range(3)]
     running = [asyncio.create_task(starter.run()) for starter in others]
     async with idle.worker(), idle.starting():
         for task_id in ids:

@@ -97,8 +97,9 @@ async def list_tasks(
     page = await search.list_tasks(
         session, access.namespace, narrowed(access, selection), sort=sort, limit=limit, cursor=cursor
     )
+    restraints = await services.restraints.of(access.namespace)
     return Page[TaskSummary].model_construct(
-        items=[services.links.summary(task) for task in page.items], next_cursor=page.next_cursor
+        items=[services.links.summary(task, restraints) for task in page.items], next_cursor=page.next_cursor
     )
 
 
@@ -115,7 +116,8 @@ async def count_tasks(access: AccessDep, session: TransactionDep, selection: Sel
 async def get_task(task_id: TaskId, access: AccessDep, services: ServicesDep, session: SessionDep) -> TaskResource:
     """Show a task with its payload and its policy."""
     task = await find_visible_task(session, access, task_id)
-    return services.links.task(task, await tasks.find_payload(session, task))
+    restraints = await services.restraints.of(access.namespace)
+    return services.links.task(task, await tasks.find_payload(session, task), restraints)
 
 
 @router.patch("/{task_id}", responses=problems(404, 409, 413, 415))
@@ -198,7 +200,8 @@ async def _perform(services: Services, access: Access, task_id: UUID, operation:
 async def _show(services: Services, access: Access, task_id: UUID, *, duplicate: bool = False) -> TaskResource:
     async with services.database.session() as session:
         task = await find_visible_task(session, access, task_id)
-        return services.links.task(task, await tasks.find_payload(session, task), duplicate=duplicate)
+        restraints = await services.restraints.of(access.namespace)
+        return services.links.task(task, await tasks.find_payload(session, task), restraints, duplicate=duplicate)
 
 
 def _reason(operation: Operation | None) -> str | None:

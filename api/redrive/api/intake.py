@@ -104,7 +104,7 @@ class Intake:
                         older = [task for task in older if task.id not in ids]
                     known = await find_keyed(session, older) if older else {}
                     for task in ordered:
-                        if task.callbacks and task.finished_at is not None and task.id in ids:
+                        if task.finished_at is not None and task.id in ids:
                             await insert_callback(session, task.id)  # it has ended before it could begin
                 return await self._again(Inserted(ids, known), older)
             except OperationalError as error:

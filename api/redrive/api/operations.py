@@ -48,6 +48,7 @@ from redrive.core.messages import (
 from redrive.core.policy import parse
 from redrive.core.states import REPLAYABLE, TERMINAL, TaskStatus
 from redrive.store import audit, edits, scenes, tasks
+from redrive.store.callbacks import insert_callback
 from redrive.store.database import Database
 from redrive.store.tables import Task
 from redrive.store.tasks import Replay
@@ -241,6 +242,8 @@ async def _change_row(session: AsyncSession, task: Task, operation: Operation) -
     why = operation.reason or f"{_DONE[_NAMES[type(operation)]]} by hand"
     status, due = _after(task, operation, now)
     await tasks.change_unstarted(session, task, status, next_attempt_at=due, why=why, now=now)
+    if status in TERMINAL:
+        await insert_callback(session, task.id)
 
 
 def _after(task: Task, operation: Operation, now: datetime) -> tuple[TaskStatus, datetime | None]:

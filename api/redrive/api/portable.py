@@ -11,12 +11,13 @@ from redrive.api.access import Access
 from redrive.api.configuration import Configurations, unknown_namespace
 from redrive.api.problems import FieldProblem
 from redrive.api.removal import Place, Removal, delete
+from redrive.api.scene_settings import SETTINGS, callback_policy_problems, settings_problems
 from redrive.api.schemas.limits import LimitDocument, LimitScope
 from redrive.api.schemas.portable import ConfigChange, ConfigDocument, GroupDocument, SceneDocument
 from redrive.api.text import check_storable
 from redrive.api.validation import invalid, invalid_field
 from redrive.core.errors import InvalidDocument
-from redrive.core.layers import compare, effective
+from redrive.core.layers import Difference, compare, effective
 from redrive.core.restraints import LimitSetting, check_key
 from redrive.store import audit, limits, scenes
 from redrive.store.database import Database
@@ -59,6 +60,7 @@ async def export(session: AsyncSession, namespace: str) -> ConfigDocument:
                     description=scene.description,
                     enabled=scene.enabled,
                     policy=dict(configurations[group.name, scene.name].layers[-1]),
+                    **{name: getattr(scene, name) for name in SETTINGS},
                 )
                 for scene in await scenes.list_scenes(session, namespace, group.name)
             },
@@ -73,6 +75,7 @@ async def export(session: AsyncSession, namespace: str) -> ConfigDocument:
         description=row.description,
         auto_create=row.auto_create,
         policy=row.policy,
+        callback_policy=row.callback_policy,
         groups=groups,
         limits=limited,
     )
@@ -230,11 +233,16 @@ async def _check(session: AsyncSession, namespace: str) -> None:
     """Refuse a configuration in which some policy is not valid, also of what the document does not name."""
     row = await scenes.find_namespace(session, namespace)
     outer = {} if row is None else row.policy
-    problems = [*_problem("", outer)]
+    callback_policy = {} if row is None else row.callback_policy
+    problems = [*_problem("", outer), *callback_policy_problems(callback_policy)]
     for group in await scenes.list_groups(session, namespace):
         problems += _problem(f"groups.{group.name}.", outer, group.policy)
     for (group_name, scene), known in (await scenes.load_configurations(session, namespace)).items():
         problems += _problem(f"groups.{group_name}.scenes.{scene}.", *known.layers)
+    for row_of_scene in await scenes.list_all_scenes(session, namespace):
+        place = f"groups.{row_of_scene.group}.scenes.{row_of_scene.name}"
+        found = settings_problems({name: getattr(row_of_scene, name) for name in SETTINGS}, callback_policy)
+        problems += [FieldProblem(f"{place}.{problem.field}", problem.message) for problem in found]
     if problems:
         raise invalid(problems)
 
@@ -249,11 +257,21 @@ def _problem(place: str, *layers: Mapping[str, Any]) -> list[FieldProblem]:
 
 def _changes(kind: Kind, name: str, before: dict[str, Any] | None, given: dict[str, Any]) -> list[ConfigChange]:
     if before is None:
-        return [ConfigChange(action="create", kind=kind, name=name, differences=list(compare({}, given)))]
-    differences = compare({field: before[field] for field in given}, given)
+        return [ConfigChange(action="create", kind=kind, name=name, differences=_differences({}, given))]
+    differences = _differences({field: before[field] for field in given}, given)
     if not differences:
         return []
-    return [ConfigChange(action="update", kind=kind, name=name, differences=list(differences))]
+    return [ConfigChange(action="update", kind=kind, name=name, differences=differences)]
+
+
+def _differences(before: Mapping[str, Any], given: Mapping[str, Any]) -> list[Difference]:
+    """Tell what differs. A schema is one value: in it, unlike in a policy, an empty object may say something."""
+    found = list(compare(*({name: side[name] for name in side if name != _SCHEMA} for side in (before, given))))
+    old, new = before.get(_SCHEMA) or None, given.get(_SCHEMA) or None
+    if old != new:
+        action: Literal["add", "change", "remove"] = "add" if old is None else "remove" if new is None else "change"
+        found.append(Difference(_SCHEMA, action, old, new))
+    return found
 
 
 def _pruned(present: ConfigDocument, wanted: ConfigDocument) -> Iterable[ConfigChange]:
@@ -277,7 +295,8 @@ def _place(namespace: str, change: ConfigChange) -> Place:
     return Place(namespace, group, scene or None)
 
 
-_OWN: Final = frozenset({"description", "auto_create", "enabled", "policy"})
+_OWN: Final = frozenset({"description", "auto_create", "enabled", "policy"}) | SETTINGS
+_SCHEMA: Final = "payload_schema"
 
 
 def _plain(document: ConfigDocument | GroupDocument | SceneDocument) -> dict[str, Any]:
@@ -294,10 +313,12 @@ def _is_policy(path: str) -> bool:
 
 def _check_text(wanted: ConfigDocument) -> None:
     check_storable(wanted.policy, "policy")
+    check_storable(wanted.callback_policy, "callback_policy")
     for name, group in wanted.groups.items():
         check_storable(group.policy, f"groups.{name}.policy")
         for scene_name, scene in group.scenes.items():
-            check_storable(scene.policy, f"groups.{name}.scenes.{scene_name}.policy")
+            for field in ("policy", "callback_policy", _SCHEMA):
+                check_storable(getattr(scene, field), f"groups.{name}.scenes.{scene_name}.{field}")
 
 
 def _check_limits(wanted: ConfigDocument) -> None:

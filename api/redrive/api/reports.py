@@ -22,6 +22,7 @@ from redrive.api.access import Access
 from redrive.api.configuration import Configurations, Effective, KnownScene, SceneName
 from redrive.api.intake import Intake
 from redrive.api.problems import BODY_TOO_LARGE, PAYLOAD_DIFFERS, FieldProblem, Refusal
+from redrive.api.scene_settings import check_payload_schema
 from redrive.api.schemas.tasks import TaskReport
 from redrive.api.text import check_storable, check_unicode, replace_unstorable
 from redrive.api.validation import field_problems, invalid, invalid_document, invalid_field
@@ -148,6 +149,8 @@ class Reporter:
             if isinstance(scene, Refusal):
                 return scene
             effective = scene.effective(report.policy)
+            if scene.configuration.schema_on_report:
+                check_payload_schema(scene.configuration.payload_schema, report.args, report.kwargs, report.body)
             return self._make(access.namespace, report, scene.configuration.version, effective, now)
         except InvalidDocument as error:
             return invalid_document(error)
@@ -202,7 +205,7 @@ class Reporter:
             body=report.body,
             dedupe_seconds=report.dedupe_seconds,
             report_id=report.report_id,
-            callbacks=None if report.callbacks is None else report.callbacks.model_dump(exclude_none=True) or None,
+            callbacks=report.callbacks or None,
         )
         return Accepted(task, payload)
 

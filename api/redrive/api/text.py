@@ -34,6 +34,17 @@ def replace_unstorable(text: str, longest: int) -> str:
     return f"{head}\n… cut …\n{tail}"
 
 
+def is_storable_document(document: object) -> bool:
+    """Tell whether a jsonb column can hold a JSON document."""
+    if not document:
+        return True
+    # Looking at the whole as one text is quick; only when something may be wrong each part is looked at.
+    written = json.dumps(document, ensure_ascii=False)
+    if "\\u0000" not in written and is_storable(written):
+        return True
+    return all(is_storable(text) for text in _texts(document))
+
+
 def check_storable(document: object, path: str) -> None:
     """Refuse a document that a jsonb column cannot hold.
 
@@ -44,13 +55,7 @@ def check_storable(document: object, path: str) -> None:
     Raises:
         Refusal: Some text in it cannot be stored.
     """
-    if not document:
-        return
-    # Looking at the whole as one text is quick; only when something may be wrong each part is looked at.
-    written = json.dumps(document, ensure_ascii=False)
-    if "\\u0000" not in written and is_storable(written):
-        return
-    if not all(is_storable(text) for text in _texts(document)):
+    if not is_storable_document(document):
         raise invalid_field(path, "expected valid Unicode without NUL, got text that cannot be stored")
 
 

@@ -39,8 +39,7 @@ async def find_visible_group(session: AsyncSession, access: Access, name: str) -
     """
     group = await scenes.find_group(session, access.namespace, name) if access.sees(name) else None
     if group is None:
-        detail = f"there is no group {name!r} in namespace {access.namespace!r}: make it with POST /v1/groups"
-        raise Refusal(GROUP_NOT_FOUND, detail)
+        raise no_such_group(access, name)
     return group
 
 
@@ -55,6 +54,12 @@ async def find_visible_scene(session: AsyncSession, access: Access, group: str, 
     if scene is None:
         raise no_such_scene(group, name)
     return scene
+
+
+def no_such_group(access: Access, name: str) -> Refusal:
+    """Make the refusal of a group that does not exist."""
+    detail = f"there is no group {name!r} in namespace {access.namespace!r}: make it with POST /v1/groups"
+    return Refusal(GROUP_NOT_FOUND, detail)
 
 
 def no_such_scene(group: str, name: str) -> Refusal:

@@ -169,13 +169,6 @@ async def count_states(session: AsyncSession, namespace: str, group: str | None 
     return {row.state: row.nodes for row in rows}
 
 
-async def signing_secrets(session: AsyncSession, namespace: str, group: str) -> list[str]:
-    """Load the secrets by which requests to a group's nodes are signed, the preferred one first."""
-    statement = text("SELECT signing_secrets FROM groups WHERE namespace = :namespace AND name = :group")
-    secrets: list[str] | None = await session.scalar(statement, {"namespace": namespace, "group": group})
-    return secrets or []
-
-
 async def forget_lost(session: AsyncSession, days: float) -> Sequence[str]:
     """Delete nodes that have not been heard of for `days` days; return their ids."""
     limit = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, days * 86_400)

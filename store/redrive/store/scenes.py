@@ -7,7 +7,7 @@ it changes (`redrive.core.policy.merge`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row, func, insert, text, update
@@ -32,12 +32,16 @@ class SceneConfiguration:
         layers: The policy documents of namespace, group and scene, the outermost first.
         group_enabled: Whether the group takes reports.
         scene_enabled: Whether the scene takes reports.
+        payload_schema: The JSON Schema of its payloads; empty for none.
+        schema_on_report: Whether reports must fit it, too.
     """
 
     version: int
     layers: tuple[Mapping[str, Any], ...]
     group_enabled: bool = True
     scene_enabled: bool = True
+    payload_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    schema_on_report: bool = False
 
     def effective(self, override: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Merge the layers, and what a task overrides, over the defaults.
@@ -116,6 +120,12 @@ async def list_scenes(session: AsyncSession, namespace: str, group: str) -> list
     """List the scenes of a group by name."""
     where = (col(Scene.namespace) == namespace, col(Scene.group) == group)
     return list((await session.scalars(select(Scene).where(*where).order_by(col(Scene.name)))).all())
+
+
+async def list_all_scenes(session: AsyncSession, namespace: str) -> list[Scene]:
+    """List the scenes of a namespace by group and name."""
+    statement = select(Scene).where(col(Scene.namespace) == namespace).order_by(col(Scene.group), col(Scene.name))
+    return list((await session.scalars(statement)).all())
 
 
 async def find_scene(session: AsyncSession, namespace: str, group: str, name: str) -> Scene | None:
@@ -245,7 +255,7 @@ async def find_policy(
 _CONFIGURATION = """
     SELECT scenes."group", scenes.name, scenes.policy_version AS version, namespaces.policy AS of_namespace,
         groups.policy AS of_group, scene_policies.policy AS of_scene, groups.enabled AS group_enabled,
-        scenes.enabled AS scene_enabled
+        scenes.enabled AS scene_enabled, scenes.payload_schema, scenes.schema_on_report
     FROM scenes
     JOIN groups ON groups.namespace = scenes.namespace AND groups.name = scenes."group"
     JOIN namespaces ON namespaces.name = scenes.namespace
@@ -275,7 +285,9 @@ async def load_configurations(
 
 def _configuration(row: Row[Any]) -> SceneConfiguration:
     layers = (row.of_namespace, row.of_group, row.of_scene)
-    return SceneConfiguration(row.version, layers, row.group_enabled, row.scene_enabled)
+    return SceneConfiguration(
+        row.version, layers, row.group_enabled, row.scene_enabled, row.payload_schema, row.schema_on_report
+    )
 
 
 async def count_scenes(session: AsyncSession, namespace: str) -> dict[str, int]:

@@ -90,6 +90,7 @@ class Namespace(Table, table=True):
     name: str = Field(sa_column=Column(Text, primary_key=True))
     description: str = Field(default="", sa_column=_text(default=""))
     policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    callback_policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
     auto_create: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))
 
@@ -104,6 +105,7 @@ class Group(Table, table=True):
     description: str = Field(default="", sa_column=_text(default=""))
     policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
     signing_secrets: list[str] = Field(default_factory=list, sa_column=_document("[]"))
+    previous_secret_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     auto_create: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))
@@ -119,6 +121,10 @@ class Scene(Table, table=True):
     name: str = Field(sa_column=Column(Text, primary_key=True))
     description: str = Field(default="", sa_column=_text(default=""))
     policy_version: int = _number(1)
+    callbacks: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    callback_policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    payload_schema: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
+    schema_on_report: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))
 
@@ -263,7 +269,7 @@ class Task(Table, table=True):
     payload_revision: int = _number(1)
     business_key: str | None = Field(default=None, sa_column=_text(nullable=True))
     duplicates: int = _number(0)
-    callbacks: dict[str, str] | None = Field(default=None, sa_column=_document(None, nullable=True))
+    callbacks: dict[str, Any] | None = Field(default=None, sa_column=_document(None, nullable=True))
     target: dict[str, Any] = Field(sa_column=_document(None))
     target_key: str = Field(default="", sa_column=Column(Text, Computed(TARGET_KEY, persisted=True), nullable=False))
     policy: dict[str, Any] = Field(sa_column=_document(None))
@@ -294,6 +300,7 @@ class Payload(Table, table=True):
     kwargs: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     body: Any = Field(default=None, sa_column=Column(JSON, nullable=True))
     author: str | None = Field(default=None, sa_column=_text(nullable=True))
+    reason: str | None = Field(default=None, sa_column=_text(nullable=True))
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))
 
 

@@ -19,6 +19,7 @@ from sqlmodel import col, select
 
 from redrive.core.messages import DispatchCommand, Record
 from redrive.core.states import OPEN, REPLAYABLE, TERMINAL, TaskStatus, sources_of
+from redrive.store.signing import LIVE_SECRETS
 from redrive.store.tables import Payload, Task
 
 PENDING_CHANNEL: Final = "redrive_pending"
@@ -73,7 +74,7 @@ class NewTask:
     parent_id: UUID | None = None
     dedupe_seconds: float | None = None
     report_id: str | None = None
-    callbacks: Mapping[str, str] | None = None
+    callbacks: Mapping[str, Any] | None = None
 
     @property
     def dedupe_key(self) -> str | None:
@@ -627,7 +628,7 @@ async def replay(
 # --- One attempt ------------------------------------------------------------------------------------------------------
 
 _START_ATTEMPT: Final = text(
-    """
+    f"""
     WITH task AS (
         UPDATE tasks SET status = 'running', attempts = :attempts, mirror_version = :version, next_attempt_at = NULL,
             parked_for = NULL, claimed_until = NULL, updated_at = now()
@@ -651,13 +652,14 @@ _START_ATTEMPT: Final = text(
     )
     SELECT attempt.deliveries AS number, task."group", task.scene, executor, target, payloads.args::text AS args,
         payloads.kwargs::text AS kwargs, payloads.body::text AS body, idempotency_key, business_key, trace_context,
-        policy_override, error_type, error_message, scenes.policy_version AS scene_version, groups.signing_secrets
+        policy_override, error_type, error_message, scenes.policy_version AS scene_version,
+        {LIVE_SECRETS} AS signing_secrets
     FROM task
     JOIN payloads ON payloads.task_id = task.id AND payloads.revision = task.payload_revision
     JOIN groups ON groups.namespace = task.namespace AND groups.name = task."group"
     JOIN scenes ON scenes.namespace = task.namespace AND scenes."group" = task."group" AND scenes.name = task.scene
     LEFT JOIN attempt ON true
-    """
+    """  # noqa: S608 - built from constants only
 )
 
 

@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from redrive.core.messages import RETRY_TASK, workflow_id
 from redrive.core.states import TERMINAL, TaskStatus
 from redrive.store import reconciliations, tasks
+from redrive.store.callbacks import insert_callback
 from redrive.store.database import Database
 from redrive.store.tasks import WorkflowKey
 
@@ -150,8 +151,9 @@ class Reconciler:
         found = replace(found, rows_checked=found.rows_checked + 1)
         status = await self._workflow_status(key)
         if status in _STOPPED:
-            async with self._database.session() as session:
+            async with self._database.begin() as session:
                 if await tasks.close_cancelled(session, key, "its workflow was stopped in Temporal"):
+                    await insert_callback(session, key.id)
                     return replace(found, cancelled=found.cancelled + 1)
         elif status is None or status in _LOST:
             lost = "unknown to Temporal" if status is None else status.name.lower()

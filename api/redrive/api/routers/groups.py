@@ -15,15 +15,13 @@ from redrive.api.layers import change_group_policy, check_layers
 from redrive.api.problems import ALREADY_EXISTS, Refusal
 from redrive.api.routing import Route
 from redrive.api.schemas.base import Listed
-from redrive.api.schemas.groups import GroupChange, GroupCreation, GroupResource, SigningSecrets
-from redrive.api.visibility import find_visible_group
-from redrive.core.signature import new_secret
-from redrive.store import audit, scenes
+from redrive.api.schemas.groups import GroupChange, GroupCreation, GroupResource, SecretRotation, SigningSecrets
+from redrive.api.visibility import find_visible_group, no_such_group
+from redrive.store import audit, scenes, signing
+from redrive.store.signing import Secrets
 from redrive.store.tables import Group
 
 router = APIRouter(prefix="/v1/groups", tags=["groups"], route_class=Route)
-
-_LIVE_SECRETS = 2
 
 
 @router.get("", responses=problems())
@@ -87,18 +85,39 @@ async def change_group(
 
 @router.get("/{group}/signing-secrets", responses=problems(404))
 async def get_signing_secrets(group: GroupName, access: AccessDep, session: SessionDep) -> SigningSecrets:
-    """Show the secrets by which requests to the group's nodes and webhooks are signed."""
-    return SigningSecrets(signing_secrets=(await find_visible_group(session, access, group)).signing_secrets)
+    """Show the live secrets by which requests to the group's nodes and webhooks are signed, the preferred one first."""
+    await find_visible_group(session, access, group)
+    return _secrets(access, group, await signing.find_secrets(session, access.namespace, group))
 
 
-@router.post("/{group}/signing-secrets/rotate", responses=problems(404))
-async def rotate_signing_secrets(group: GroupName, access: AccessDep, session: TransactionDep) -> SigningSecrets:
-    """Add a secret. The one before stays live, so that receivers can follow without a gap; older ones end."""
-    row = await find_visible_group(session, access, group)
-    secrets = [new_secret(), *row.signing_secrets][:_LIVE_SECRETS]
-    await scenes.update_group(session, access.namespace, group, {"signing_secrets": secrets})
-    await _audit(session, access, "rotate_signing_secrets", group)
-    return SigningSecrets(signing_secrets=secrets)
+@router.post("/{group}/signing-secrets/rotate", responses=problems(404, 413, 415))
+async def rotate_signing_secrets(
+    group: GroupName, access: AccessDep, session: TransactionDep, rotation: SecretRotation | None = None
+) -> SigningSecrets:
+    """Make a new secret. The one before stays live for a while, so that receivers can follow; older ones end.
+
+    While two are live, each request has a signature by each of them.
+    """
+    await find_visible_group(session, access, group)
+    keep = (rotation or SecretRotation()).keep_previous_seconds
+    secrets = await signing.rotate_secrets(session, access.namespace, group, keep)
+    await _audit(session, access, "rotate_signing_secrets", group, {"keep_previous_seconds": keep})
+    return _secrets(access, group, secrets)
+
+
+@router.post("/{group}/signing-secrets/end-previous", responses=problems(404))
+async def end_previous_signing_secret(group: GroupName, access: AccessDep, session: TransactionDep) -> SigningSecrets:
+    """End the secret before the preferred one now: receivers know the new one, or the old one has leaked."""
+    await find_visible_group(session, access, group)
+    secrets = await signing.end_previous_secret(session, access.namespace, group)
+    await _audit(session, access, "end_previous_signing_secret", group)
+    return _secrets(access, group, secrets)
+
+
+def _secrets(access: Access, group: str, secrets: Secrets | None) -> SigningSecrets:
+    if secrets is None:
+        raise no_such_group(access, group)
+    return SigningSecrets(signing_secrets=secrets.live, previous_until=secrets.previous_until)
 
 
 async def _audit(
@@ -108,4 +127,5 @@ async def _audit(
 
 
 def _resource(row: Group, count: int) -> GroupResource:
-    return GroupResource.model_validate({**row.model_dump(exclude={"signing_secrets"}), "scenes": count})
+    secret = {"signing_secrets", "previous_secret_until"}
+    return GroupResource.model_validate({**row.model_dump(exclude=secret), "scenes": count})

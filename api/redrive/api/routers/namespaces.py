@@ -13,6 +13,7 @@ from redrive.api.documentation import problems
 from redrive.api.layers import change_namespace_policy, check_layers
 from redrive.api.problems import ALREADY_EXISTS, Refusal
 from redrive.api.routing import Route
+from redrive.api.scene_settings import check_namespace_callback_policy, check_settings
 from redrive.api.schemas.base import Listed, Name
 from redrive.api.schemas.namespaces import NamespaceChange, NamespaceCreation, NamespaceResource
 from redrive.store import audit, scenes
@@ -37,10 +38,11 @@ async def create_namespace(
     """Make a namespace. This needs a key for all namespaces."""
     access.require_everything()
     check_layers([creation.policy])
+    check_settings({"callback_policy": creation.callback_policy}, {})
     async with services.database.begin() as session:
         if not await scenes.create_namespace(session, creation.name, creation.description):
             raise Refusal(ALREADY_EXISTS, f"namespace {creation.name!r} exists: PATCH it to change it")
-        changes = creation.model_dump(include={"policy", "auto_create"})
+        changes = creation.model_dump(include={"policy", "callback_policy", "auto_create"})
         await scenes.update_namespace(session, creation.name, changes)
         await audit.record(session, creation.name, access.actor, "create", "namespace", creation.name)
         row = await scenes.find_namespace(session, creation.name)
@@ -66,6 +68,8 @@ async def change_namespace(
         _known(await scenes.find_namespace(session, name), name)
         if "policy" in changes:
             await change_namespace_policy(session, access, name, change.policy)
+        if "callback_policy" in changes:
+            await check_namespace_callback_policy(session, name, change.callback_policy)
         if changes:
             await scenes.update_namespace(session, name, changes)
             facts = {"fields": sorted(changes)}

@@ -24,7 +24,7 @@ from redrive.api.schemas.nodes import (
 )
 from redrive.api.text import check_storable
 from redrive.core.wire import NODE_LEASE_SECONDS
-from redrive.store import audit, nodes
+from redrive.store import audit, nodes, signing
 from redrive.store.tables import Node
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"], route_class=Route)
@@ -43,7 +43,7 @@ async def register_node(registration: NodeRegistration, access: AccessDep, servi
         if not await nodes.register(session, row):
             detail = f"node {registration.id!r} belongs to another namespace or group: choose another id"
             raise Refusal(ALREADY_EXISTS, detail)
-        secrets = await nodes.signing_secrets(session, access.namespace, registration.group)
+        secrets = await signing.live_secrets(session, access.namespace, registration.group)
     return Lease(id=registration.id, signing_secrets=secrets)
 
 
@@ -57,7 +57,7 @@ async def send_heartbeat(
     status = await nodes.heartbeat(session, access.namespace, node_id, heartbeat.in_flight)
     if status is None:
         raise _unknown(node_id)
-    secrets = await nodes.signing_secrets(session, access.namespace, heartbeat.group)
+    secrets = await signing.live_secrets(session, access.namespace, heartbeat.group)
     return HeartbeatAnswer(status=cast("Literal['live', 'draining']", status), signing_secrets=secrets)
 
 

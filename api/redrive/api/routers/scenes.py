@@ -13,6 +13,7 @@ from redrive.api.documentation import problems
 from redrive.api.layers import check_layers
 from redrive.api.problems import ALREADY_EXISTS, Refusal
 from redrive.api.routing import Route
+from redrive.api.scene_settings import SETTINGS, check_settings
 from redrive.api.schemas.base import Listed
 from redrive.api.schemas.scenes import (
     EffectivePolicy,
@@ -47,11 +48,14 @@ async def create_scene(
         owner = await find_visible_group(session, access, group)
         namespace = await scenes.find_namespace(session, access.namespace)
         check_layers([{} if namespace is None else namespace.policy, owner.policy, creation.policy])
+        settings = creation.model_dump(include=set(SETTINGS))
+        check_settings(settings, {} if namespace is None else namespace.callback_policy)
         created = await scenes.create_scene(
             session, access.namespace, group, creation.name, creation.policy, creation.description, access.author
         )
         if not created:
             raise Refusal(ALREADY_EXISTS, f"scene {creation.name!r} exists in group {group!r}: PATCH it to change it")
+        await scenes.update_scene(session, access.namespace, group, creation.name, settings)
         await _audit(session, access, "create", group, creation.name)
         row = await find_visible_scene(session, access, group, creation.name)
     services.configurations.forget(access.namespace)
@@ -69,10 +73,12 @@ async def get_scene(group: GroupName, scene: SceneName, access: AccessDep, sessi
 async def change_scene(
     group: GroupName, scene: SceneName, change: SceneChange, access: AccessDep, services: ServicesDep
 ) -> SceneResource:
-    """Change a scene's description, or whether it takes reports."""
+    """Change a scene beside its policy: whether it takes reports, who is told of ends, what payloads look like."""
     changes = change.model_dump(exclude_unset=True)
     async with services.database.begin() as session:
         await find_visible_scene(session, access, group, scene)
+        namespace = await scenes.find_namespace(session, access.namespace)
+        check_settings(changes, {} if namespace is None else namespace.callback_policy)
         if changes:
             await scenes.update_scene(session, access.namespace, group, scene, changes)
             await _audit(session, access, "change", group, scene, {"fields": sorted(changes)})

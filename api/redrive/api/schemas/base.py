@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from redrive.api.text import is_storable
 from redrive.api.validation import PATTERNS, shown
+from redrive.core.callbacks import Callbacks, read_callbacks
 from redrive.core.documents import decode
 from redrive.core.policy import Policy
 from redrive.core.selection import Selection
@@ -156,6 +157,12 @@ PolicyParts = Annotated[dict[str, Any], Documented(Policy, _document)]
 
 PolicyDocument = Annotated[dict[str, Any], Documented(Policy)]
 """A whole policy, as it comes from the store."""
+
+CallbacksDocument = Annotated[dict[str, Any], Documented(Callbacks, read_callbacks)]
+"""Who is told of a task's end: executors, or webhooks."""
+
+PayloadSchema = Annotated[dict[str, Any], Field(examples=[{"properties": {"kwargs": {"required": ["amount"]}}}])]
+"""A JSON Schema, which is checked once it is known where it stands."""
 
 TargetDocument = Annotated[dict[str, Any], Documented(Target, _document)]
 """A target. Which of its kinds fits is checked with the rest of the task."""

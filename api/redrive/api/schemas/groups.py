@@ -46,3 +46,16 @@ class SigningSecrets(Output):
     """The secrets by which requests to a group's nodes and webhooks are signed, the preferred one first."""
 
     signing_secrets: list[str]
+    previous_until: datetime | None = Field(description="When the second one ends; null when there is none.")
+
+
+class SecretRotation(Input):
+    """How a new secret takes the place of the one in use."""
+
+    keep_previous_seconds: float = Field(
+        default=86_400,
+        ge=0,
+        le=30 * 86_400,
+        allow_inf_nan=False,
+        description="How long the one in use stays live beside the new one; 0 ends it now.",
+    )

@@ -16,6 +16,7 @@ class NamespaceResource(Output):
     name: str
     description: str
     policy: dict[str, Any] = Field(description="Parts of the policy for all its groups.")
+    callback_policy: dict[str, Any] = Field(description="Parts of the policy of its callbacks.")
     auto_create: bool = Field(description="Whether reports make groups and scenes.")
     created_at: datetime
 
@@ -26,6 +27,7 @@ class NamespaceCreation(Input):
     name: Name = Field(examples=["staging"])
     description: Note = ""
     policy: PolicyParts = Field(default={}, description="Parts of the policy for all its groups.")
+    callback_policy: PolicyParts = Field(default={}, description="Parts of the policy of all callbacks in it.")
     auto_create: bool = True
 
 
@@ -34,4 +36,5 @@ class NamespaceChange(Input):
 
     description: Note = ""
     policy: PolicyParts = Field(default={}, description="In place of the present parts.")
+    callback_policy: PolicyParts = Field(default={}, description="Parts of the policy of all callbacks in it.")
     auto_create: bool = True

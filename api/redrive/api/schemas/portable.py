@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from redrive.api.schemas.base import Input, Name, Note, Output, PolicyParts
+from redrive.api.schemas.base import CallbacksDocument, Input, Name, Note, Output, PayloadSchema, PolicyParts
 from redrive.api.schemas.limits import LimitDocument, LimitScope
 from redrive.core.layers import Difference
 
@@ -17,6 +17,15 @@ class SceneDocument(Input):
     description: Note = ""
     enabled: bool = Field(default=True, description="Whether it takes reports.")
     policy: PolicyParts = Field(default={}, description="The parts that differ from its group's policy.")
+    callbacks: CallbacksDocument = Field(
+        default={}, description="Who is told how its tasks end, unless their reports say otherwise."
+    )
+    callback_policy: PolicyParts = Field(default={}, description="Parts of the policy of those callbacks.")
+    payload_schema: PayloadSchema = Field(
+        default={},
+        description="JSON Schema 2020-12 of `{args, kwargs, body}`, which every edit must fit; empty for none.",
+    )
+    schema_on_report: bool = Field(default=False, description="Whether reports must fit it, too.")
 
 
 class GroupDocument(Input):
@@ -37,6 +46,7 @@ class ConfigDocument(Input):
     description: Note = ""
     auto_create: bool = Field(default=True, description="Whether reports make groups and scenes.")
     policy: PolicyParts = Field(default={}, description="Parts of the policy for all groups.")
+    callback_policy: PolicyParts = Field(default={}, description="Parts of the policy of all callbacks.")
     groups: dict[Name, GroupDocument] = Field(default={}, description="The groups by name.")
     limits: dict[LimitScope, dict[str, LimitDocument]] = Field(
         default={},

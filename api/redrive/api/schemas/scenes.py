@@ -7,7 +7,16 @@ from typing import Any
 
 from pydantic import Field
 
-from redrive.api.schemas.base import Input, Name, Note, Output, PolicyDocument, PolicyParts
+from redrive.api.schemas.base import (
+    CallbacksDocument,
+    Input,
+    Name,
+    Note,
+    Output,
+    PayloadSchema,
+    PolicyDocument,
+    PolicyParts,
+)
 from redrive.core.layers import Setting
 
 
@@ -19,6 +28,10 @@ class SceneResource(Output):
     name: str
     description: str
     policy_version: int = Field(description="The version in force.")
+    callbacks: dict[str, Any] = Field(description="Who is told how its tasks end, unless their reports say otherwise.")
+    callback_policy: dict[str, Any] = Field(description="Parts of the policy of those callbacks.")
+    payload_schema: dict[str, Any] = Field(description="The JSON Schema of its payloads; empty for none.")
+    schema_on_report: bool = Field(description="Whether reports are checked against it, too.")
     enabled: bool = Field(description="Whether it takes reports.")
     created_at: datetime
 
@@ -29,6 +42,15 @@ class SceneCreation(Input):
     name: Name = Field(examples=["charge-card"])
     description: Note = ""
     policy: PolicyParts = Field(default={}, description="The parts that differ from its group's policy.")
+    callbacks: CallbacksDocument = Field(
+        default={}, description="Who is told how its tasks end, unless their reports say otherwise."
+    )
+    callback_policy: PolicyParts = Field(default={}, description="Parts of the policy of those callbacks.")
+    payload_schema: PayloadSchema = Field(
+        default={},
+        description="JSON Schema 2020-12 of `{args, kwargs, body}`, which every edit must fit; empty for none.",
+    )
+    schema_on_report: bool = Field(default=False, description="Whether reports must fit it, too.")
 
 
 class SceneChange(Input):
@@ -36,6 +58,15 @@ class SceneChange(Input):
 
     description: Note = ""
     enabled: bool = True
+    callbacks: CallbacksDocument = Field(
+        default={}, description="Who is told how its tasks end, unless their reports say otherwise."
+    )
+    callback_policy: PolicyParts = Field(default={}, description="Parts of the policy of those callbacks.")
+    payload_schema: PayloadSchema = Field(
+        default={},
+        description="JSON Schema 2020-12 of `{args, kwargs, body}`, which every edit must fit; empty for none.",
+    )
+    schema_on_report: bool = Field(default=False, description="Whether reports must fit it, too.")
 
 
 class ScenePolicyChange(Input):

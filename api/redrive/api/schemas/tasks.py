@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from redrive.api.schemas.base import (
+    CallbacksDocument,
     Documented,
     Input,
     Instant,
@@ -38,16 +39,6 @@ class ReportedError(Input):
     type: str = Field(description="Class of the error, with its module.", examples=["builtins.TimeoutError"])
     message: str = Field(default="", description="What it says; 4 kB are kept.")
     stack: str | None = Field(default=None, description="The traceback; 16 kB are kept.")
-
-
-class Callbacks(Input):
-    """Executors of the group that are told of the task's end, each by a task of its own.
-
-    Their first argument is the outcome; the others are those of the task.
-    """
-
-    on_success: Printable | None = Field(default=None, description="Told that it succeeded.")
-    on_dead: Printable | None = Field(default=None, description="Told that it ended without success, and why.")
 
 
 class TaskReport(Input):
@@ -82,7 +73,11 @@ class TaskReport(Input):
     priority: Priority = Field(default=3, description="1 first, 5 last.")
     policy: PolicyParts | None = Field(default=None, description="Parts of the scene's policy to override.")
     error: ReportedError | None = Field(default=None, description="Why the call failed.")
-    callbacks: Callbacks | None = Field(default=None, description="Who is told of the end.")
+    callbacks: CallbacksDocument | None = Field(
+        default=None,
+        description="Who is told of the end. What is left out is as the scene says; null is nobody.",
+        examples=[{"on_success": "orders.charged", "on_dead": {"url": "https://example.com/hook"}}],
+    )
     trace_context: dict[str, Text] = Field(default={}, description="W3C trace context.")
     metadata: Metadata = Field(default={}, description="Anything that is to be shown with the task.")
 
@@ -159,7 +154,7 @@ class TaskResource(TaskSummary):
 
     policy: PolicyDocument = Field(description="The policy in force.")
     policy_override: dict[str, Any] | None = Field(description="Parts of the policy that are the task's own.")
-    callbacks: dict[str, str] | None = Field(description="Executors that are told of its end.")
+    callbacks: dict[str, Any] | None = Field(description="Who is told of its end, where its report says so.")
     args: list[Any]
     kwargs: dict[str, Any]
     body: Any

@@ -28,7 +28,7 @@ def settings_problems(fields: Mapping[str, Any], callback_policy: Mapping[str, A
         callback_policy: The namespace's parts of the policy of callbacks.
     """
     problems: list[FieldProblem] = []
-    if "callback_policy" in fields:
+    if fields.get("callback_policy"):
         problems += callback_policy_problems(callback_policy, fields["callback_policy"])
     schema = fields.get("payload_schema")
     if schema:
@@ -54,7 +54,7 @@ def callback_policy_problems(*layers: Mapping[str, Any]) -> list[FieldProblem]:
     try:
         SceneConfiguration(1, layers).effective()
     except InvalidDocument as error:
-        return [FieldProblem(f"callback_policy.{error.path}", error.problem)]
+        return [FieldProblem(f"callback_{error.path}", error.problem)]
     return []
 
 

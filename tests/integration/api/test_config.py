@@ -12,12 +12,16 @@ from redrive.store.database import Database
 from redrive.store.keys import create_key
 from redrive.store.scenes import create_namespace
 
+PLAIN: dict[str, Any] = {"callbacks": {}, "callback_policy": {}, "payload_schema": {}, "schema_on_report": False}
+"""What a scene says when it says nothing beside its policy."""
+
 DOCUMENT: dict[str, Any] = {
     "version": 1,
     "namespace": "default",
     "description": "the shop",
     "auto_create": False,
     "policy": {"max_attempts": 20},
+    "callback_policy": {"max_attempts": 30},
     "groups": {
         "orders": {
             "description": "orders",
@@ -25,8 +29,19 @@ DOCUMENT: dict[str, Any] = {
             "enabled": True,
             "policy": {"backoff": {"initial_seconds": 2}},
             "scenes": {
-                "charge-card": {"description": "", "enabled": True, "policy": {"max_attempts": 5}},
-                "refund": {"description": "slow", "enabled": False, "policy": {}},
+                "charge-card": {
+                    "description": "",
+                    "enabled": True,
+                    "policy": {"max_attempts": 5},
+                    "callbacks": {
+                        "on_dead": {"url": "https://example.com/hook", "headers": {"x-shop": "7"}},
+                        "on_cancelled": "orders.called-off",
+                    },
+                    "callback_policy": {"backoff": {"initial_seconds": 1}},
+                    "payload_schema": {"properties": {"kwargs": {"required": ["amount"], "properties": {"x": {}}}}},
+                    "schema_on_report": True,
+                },
+                "refund": {"description": "slow", "enabled": False, "policy": {}, **PLAIN},
             },
         },
         "mail": {"description": "", "auto_create": True, "enabled": True, "policy": {}, "scenes": {}},
@@ -86,6 +101,35 @@ async def test_changes_are_listed_with_their_values(shop: Api) -> None:
     assert answer.json()["changes"][0]["differences"] == [
         {"path": "policy.max_attempts", "action": "change", "before": 5, "after": 6}
     ]
+
+
+async def test_a_schema_is_one_value_that_differs_also_by_what_is_empty(shop: Api) -> None:
+    schema = DOCUMENT["groups"]["orders"]["scenes"]["charge-card"]["payload_schema"]
+    wider = {"properties": {"kwargs": {"required": ["amount"], "properties": {"x": {}, "y": {}}}}}
+
+    wanted = {"groups": {"orders": {"scenes": {"charge-card": {"payload_schema": wider}}}}}
+    answer = await put(shop, wanted)
+
+    assert answer.json()["changes"][0]["differences"] == [
+        {"path": "payload_schema", "action": "change", "before": schema, "after": wider}
+    ]
+    assert (await put(shop, wanted)).json()["changes"] == []
+
+
+async def test_settings_of_scenes_are_checked_with_all_that_they_stand_on(shop: Api) -> None:
+    bad = {
+        "callback_policy": {"backoff": {"max_seconds": 0.5}},
+        "groups": {"orders": {"scenes": {"refund": {"payload_schema": {"pattern": "("}}}}},
+    }
+
+    told = fields(problem(await put(shop, bad), 422, "invalid-request"))
+
+    assert set(told) == {
+        "callback_policy.backoff.max_seconds",
+        "groups.orders.scenes.charge-card.callback_policy.backoff.max_seconds",
+        "groups.orders.scenes.refund.payload_schema.pattern",
+    }
+    assert (await shop.get("/v1/config")).json() == DOCUMENT
 
 
 async def test_what_a_document_leaves_out_stays(shop: Api) -> None:

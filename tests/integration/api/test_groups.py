@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.integration.api.client import Api, a_report, fields, problem
+from tests.integration.api.client import Api, a_report, execute, fields, problem
+
+from redrive.store.database import Database
 
 
 async def create(api: Api, path: str, document: dict[str, Any]) -> dict[str, Any]:
@@ -185,3 +188,58 @@ async def test_rotating_keeps_the_two_newest_secrets(api: Api) -> None:
     assert second[1:] == first
     assert third[1:] == second[:1]
     assert (await api.get(path)).json()["signing_secrets"] == third
+
+
+async def test_the_secret_before_ends_by_itself_or_at_once(api: Api, database: Database) -> None:
+    await api.post("/v1/groups", {"name": "orders"})
+    path = "/v1/groups/orders/signing-secrets"
+    (first,) = (await api.get(path)).json()["signing_secrets"]
+
+    rotated = (await api.post(f"{path}/rotate", {"keep_previous_seconds": 3600})).json()
+    second = rotated["signing_secrets"][0]
+    ended = (await api.post(f"{path}/end-previous")).json()
+    alone = (await api.post(f"{path}/rotate", {"keep_previous_seconds": 0})).json()
+    await api.post(f"{path}/rotate")
+    await execute(database, "UPDATE groups SET previous_secret_until = now()")
+    late = (await api.get(path)).json()
+
+    assert rotated["signing_secrets"] == [second, first]
+    until = datetime.fromisoformat(rotated["previous_until"]) - datetime.now(UTC)
+    assert timedelta(minutes=30) < until <= timedelta(hours=1)
+    assert ended == {"signing_secrets": [second], "previous_until": None}
+    assert len(alone["signing_secrets"]) == len(late["signing_secrets"]) == 1
+    assert second not in alone["signing_secrets"]
+    told = fields(problem(await api.post(f"{path}/rotate", {"keep_previous_seconds": -1}), 422, "invalid-request"))
+    assert "keep_previous_seconds" in told
+
+
+BAD_SETTINGS: list[tuple[Any, ...]] = [
+    ({"callbacks": {"on_done": "x"}}, "callbacks.on_done", "unknown field"),
+    ({"callbacks": {"on_dead": ""}}, "callbacks.on_dead", "expected the name of an executor"),
+    ({"callbacks": {"on_dead": {"url": "ftp://x"}}}, "callbacks.on_dead.url", "expected an absolute http or https URL"),
+    (
+        {"callbacks": {"on_dead": {"url": "http://x/", "headers": {"webhook-id": "1"}}}},
+        "callbacks.on_dead.headers",
+        "is set by Redrive",
+    ),
+    ({"callback_policy": {"max_attempts": 0}}, "callback_policy.max_attempts", "expected"),
+    ({"payload_schema": {"type": "objekt"}}, "payload_schema.type", "is no JSON Schema"),
+    ({"payload_schema": {"$ref": "https://example.com/x"}}, "payload_schema", "Retrieval is disabled"),
+    ({"payload_schema": {"$schema": "http://json-schema.org/draft-07/schema#"}}, "payload_schema.$schema", "2020-12"),
+    ({"payload_schema": {"pattern": "(?=a)"}}, "payload_schema.pattern", "regex"),
+    ({"payload_schema": {"const": "\x00"}}, "payload_schema", "cannot be stored"),
+]
+
+
+async def test_a_scene_is_not_set_to_what_cannot_be_in_force(api: Api, subtests: pytest.Subtests) -> None:
+    await api.post("/v1/groups", {"name": "orders"})
+    await api.post("/v1/groups/orders/scenes", {"name": "s"})
+    scene = (await api.get("/v1/groups/orders/scenes/s")).json()
+    for settings, field, expected in BAD_SETTINGS:
+        with subtests.test(settings=str(settings)):
+            patched = fields(problem(await api.patch("/v1/groups/orders/scenes/s", settings), 422, "invalid-request"))
+            made = await api.post("/v1/groups/orders/scenes", {"name": "t", **settings})
+
+            assert expected in patched[field]
+            assert fields(problem(made, 422, "invalid-request")) == patched
+    assert (await api.get("/v1/groups/orders/scenes/s")).json() == scene

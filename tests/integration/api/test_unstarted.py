@@ -129,6 +129,38 @@ async def test_a_succeeded_task_can_only_be_deleted(api: Api, database: Database
     assert (await api.delete(f"/v1/tasks/{task['id']}")).status_code == 204
 
 
+async def test_ends_without_a_workflow_are_told(api: Api, database: Database) -> None:
+    """A task that is cancelled before its start, and one whose time is over when it is reported."""
+    told = {"on_cancelled": {"url": "https://example.com/hook"}, "on_dead": "orders.given-up"}
+    tasks = [
+        await api.report(callbacks=told, business_key="o-1"),
+        await api.report(callbacks=told, delay_seconds=7200, policy={"max_elapsed_seconds": 60}),
+    ]
+    await act(api, tasks[0], "cancel", {"reason": "sold out"})
+
+    made: list[dict[str, Any]] = []
+    for task in tasks:
+        (child,) = (await api.get("/v1/tasks", parent_id=task["id"])).json()["items"]
+        made.append(await api.task(child["id"]))
+
+    assert tasks[0]["callbacks"] == {
+        "on_cancelled": {"url": "https://example.com/hook", "headers": {}},
+        "on_dead": "orders.given-up",
+    }
+    cancelled, dead = made
+    assert (cancelled["kind"], cancelled["parent_id"], cancelled["business_key"]) == ("callback", tasks[0]["id"], "o-1")
+    assert cancelled["target"]["url"] == "https://example.com/hook"
+    assert cancelled["body"]["type"] == "task.cancelled"
+    assert cancelled["body"]["data"]["task"]["why"] == "sold out"
+    assert (dead["executor"], dead["args"][0]["dead_reason"], dead["args"][1:]) == (
+        "orders.given-up",
+        "expired",
+        ["o-1"],
+    )
+    await act(api, cancelled, "cancel")
+    assert await count(database) == 4, "a callback has no callback"
+
+
 async def test_only_an_ended_task_can_be_deleted_and_all_of_it_goes(api: Api, database: Database) -> None:
     task = await api.report()
     assert "cancel it first" in problem(await api.delete(f"/v1/tasks/{task['id']}"), 409, "wrong-state")["detail"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 from redrive.core.documents import decode, encode
 from redrive.core.errors import InvalidDocument
@@ -92,7 +92,7 @@ def read_callbacks(document: object, path: str = "") -> dict[str, Any]:
         InvalidDocument: It is none.
     """
     read = decode(Callbacks, document, path)
-    given: set[str] = set(document) if isinstance(document, Mapping) else set()
+    given = set(cast("Mapping[str, Any]", document)) if isinstance(document, Mapping) else set[str]()
     return {name: part for name, part in encode(read).items() if name in given}
 
 
@@ -108,5 +108,5 @@ def told_of(status: TaskStatus, scene: Mapping[str, Any], task: Mapping[str, Any
         The executor or the webhook; None when nobody is told, or the task has not ended.
     """
     event = EVENTS.get(status)
-    named = {**scene, **(task or {})}.get(event) if event is not None else None
-    return decode(WebhookCallback, named) if isinstance(named, Mapping) else named
+    named: Any = {**scene, **(task or {})}.get(event) if event is not None else None
+    return named if named is None or isinstance(named, str) else decode(WebhookCallback, named)

@@ -105,9 +105,9 @@ async def test_changes_are_listed_with_their_values(shop: Api) -> None:
 
 async def test_a_schema_is_one_value_that_differs_also_by_what_is_empty(shop: Api) -> None:
     schema = DOCUMENT["groups"]["orders"]["scenes"]["charge-card"]["payload_schema"]
-    wider = {"properties": {"kwargs": {"required": ["amount"], "properties": {"x": {}, "y": {}}}}}
+    wider: dict[str, Any] = {"properties": {"kwargs": {"required": ["amount"], "properties": {"x": {}, "y": {}}}}}
 
-    wanted = {"groups": {"orders": {"scenes": {"charge-card": {"payload_schema": wider}}}}}
+    wanted: dict[str, Any] = {"groups": {"orders": {"scenes": {"charge-card": {"payload_schema": wider}}}}}
     answer = await put(shop, wanted)
 
     assert answer.json()["changes"][0]["differences"] == [

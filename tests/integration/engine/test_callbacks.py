@@ -94,7 +94,8 @@ async def test_a_webhook_gets_the_event_signed_by_both_live_secrets_in_the_same_
         assert headers["webhook-signature"] == " ".join(expected)
         assert (headers["webhook-id"], headers["x-shop"]) == (str(told_id), "7")
         for secret in new:
-            event = standardwebhooks.Webhook(secret).verify(call.body, dict(headers))
+            standardwebhooks.Webhook(secret).verify(call.body, dict(headers))
+    event = first.json
     task = await platform.task(task_id)
     assert event["type"] == "task.dead"
     assert datetime.fromisoformat(event["timestamp"]) == task.finished_at
@@ -177,9 +178,8 @@ async def test_each_generation_tells_its_own_end(platform: Platform, target: Tar
     dead = await platform.ends(task_id)
     async with platform.database.begin() as session:
         now = datetime.now(UTC)
-        await tasks.replay(
-            session, NAMESPACE, task_id, 1, due_at=now, policy=dead.policy, policy_version=1, why="again", now=now
-        )
+        again = tasks.Replay(task_id, 1, dead.policy, 1)
+        await tasks.replay(session, NAMESPACE, [again], due_at=now, why="again", now=now)
 
     async def both() -> list[Task] | None:
         found = await children(platform, task_id)

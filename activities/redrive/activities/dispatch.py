@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
+from uuid import UUID
 
 import httpx
 from temporalio import activity
@@ -20,6 +22,7 @@ from temporalio import activity
 from redrive.activities import request as requests
 from redrive.activities.directory import NodeDirectory
 from redrive.activities.ledger import Ledger
+from redrive.activities.notify import Notifier
 from redrive.activities.request import NOT_TAKEN, Answer, Request
 from redrive.core.messages import DISPATCH, DispatchCommand, DispatchResult
 from redrive.core.policy import Route
@@ -74,6 +77,7 @@ class Dispatcher:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger = Ledger(database, clock)
+        self._notifier = Notifier(database, http, clock)
         self._http = http
         self._directory = directory
         self._clock = clock
@@ -131,6 +135,8 @@ class Dispatcher:
             async with asyncio.timeout((deadline - self._clock()).total_seconds()):
                 if delivery.target["kind"] == "node":
                     return await self._send_to_nodes(command, delivery, node, deadline)
+                if delivery.target["kind"] == "channel":
+                    return await self._notify(command, delivery)
                 now = self._clock()
                 answer = await self._exchange(
                     requests.webhook_request(command, delivery, deadline, now), MAX_RESPONSE_BYTES
@@ -177,6 +183,11 @@ class Dispatcher:
             tried |= {node.id}
             node = await self._choose(command, tried)
         raise NoTaker(why)
+
+    async def _notify(self, command: DispatchCommand, delivery: Delivery) -> Finish:
+        """Send the notice of an alert."""
+        channel_id, notice = UUID(delivery.target["channel"]), json.loads(delivery.body or "{}")
+        return await self._notifier.deliver(command.namespace, channel_id, notice, command.task_id)
 
     async def _offer(self, command: DispatchCommand, delivery: Delivery, node: LiveNode, deadline: datetime) -> Answer:
         request = requests.node_request(command, delivery, node.url, deadline, self._clock())

@@ -25,6 +25,7 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     closed_early: bool = False
+    query: str = ""
 
     @property
     def json(self) -> Any:
@@ -69,7 +70,7 @@ class Target:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        call = Call(scope["method"], scope["path"], headers, body)
+        call = Call(scope["method"], scope["path"], headers, body, query=scope["query_string"].decode())
         if call.path == CANCEL_PATH:
             self.cancels.append(call.json)
             await _send(send, Reply())

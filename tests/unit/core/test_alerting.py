@@ -41,7 +41,8 @@ class Watch:
 
 
 def rule(**fields: Any) -> AlertRule:
-    return AlertRule(**{"event": "dead_letter", "group_by": ("group", "scene"), **fields})
+    values: dict[str, Any] = {"event": "dead_letter", "group_by": ("group", "scene"), **fields}
+    return AlertRule(**values)
 
 
 def test_a_firing_is_told_once_and_so_is_its_end() -> None:

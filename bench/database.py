@@ -18,7 +18,7 @@ from bench.table import markdown
 from redrive.cli.stack import EmbeddedPostgres
 from redrive.store.migrate import upgrade
 
-_GENERATE = """
+GENERATE = """
 INSERT INTO tasks (id, namespace, "group", scene, executor, status, dead_reason, generation, attempts, max_attempts,
     next_attempt_at, finished_at, payload_hash, business_key, idempotency_key, target, policy, error_type,
     error_message, fingerprint, created_at, started_at, updated_at)
@@ -104,7 +104,7 @@ def measure(rows: int = 1_000_000) -> str:
     ):
         upgrade(postgres.url)
         with psycopg.connect(postgres.url, autocommit=True) as connection:
-            connection.execute(_GENERATE.replace("%(rows)s", str(rows)).replace("%%", "%").encode())
+            connection.execute(GENERATE.replace("%(rows)s", str(rows)).replace("%%", "%").encode())
             connection.execute("VACUUM ANALYZE tasks")
             middle = connection.execute(
                 "SELECT id FROM tasks ORDER BY id OFFSET (SELECT count(*) / 2 FROM tasks) LIMIT 1"

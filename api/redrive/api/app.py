@@ -14,11 +14,13 @@ from starlette.exceptions import HTTPException
 
 from redrive.api.body import Edge
 from redrive.api.documentation import DESCRIPTION, Application, operation_id
+from redrive.api.events import told_to_stop
 from redrive.api.failures import method_not_allowed, refusal_of
 from redrive.api.problems import METHOD_NOT_ALLOWED
 from redrive.api.routers import (
     attempts,
     audit,
+    events,
     groups,
     health,
     keys,
@@ -55,8 +57,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         await services.engine.start()
         try:
-            async with _running(services):
-                yield
+            with told_to_stop(services.feed.close):
+                async with _running(services):
+                    yield
         finally:
             await services.probe.close()
             await services.engine.close()
@@ -91,6 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
             keys,
             audit,
             stats,
+            events,
             health,
             pages,
         )
@@ -115,6 +119,7 @@ async def _running(services: Services) -> AsyncGenerator[None]:
         asyncio.create_task(_keep_running("starter", starter.run())),
         asyncio.create_task(_keep_running("waker", waker.run())),
         asyncio.create_task(_keep_running("tallier", Tallier(services.database).run())),
+        asyncio.create_task(_keep_running("feed", services.feed.run())),
         asyncio.create_task(_keep_running("key ring", services.keys.keep_touching())),
     ]
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redrive.api.access import KeyRing
 from redrive.api.configuration import Configurations
 from redrive.api.engine import Engine
+from redrive.api.events import Feed
 from redrive.api.operations import Operations
 from redrive.api.overview import EngineProbe, Overviews
 from redrive.api.reports import Reporter
@@ -32,6 +33,7 @@ class Services:
         links: Addresses of things that other programs show.
         probe: Tells whether Temporal answers.
         overviews: Makes overviews.
+        feed: Tells what changes.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Services:
     links: Links
     probe: EngineProbe
     overviews: Overviews
+    feed: Feed
 
 
 def make_services(settings: Settings) -> Services:
@@ -65,4 +68,5 @@ def make_services(settings: Settings) -> Services:
         links=Links(settings),
         probe=probe,
         overviews=Overviews(database, probe, settings),
+        feed=Feed(database),
     )

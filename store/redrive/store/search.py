@@ -9,14 +9,30 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
 from psycopg.errors import QueryCanceled
-from sqlalchemy import ColumnElement, and_, bindparam, func, literal, or_, tablesample, text, tuple_
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    tablesample,
+    text,
+    tuple_,
+)
 from sqlalchemy import select as select_columns
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +42,7 @@ from sqlmodel import col, select
 from redrive.core.errors import RedriveError
 from redrive.core.fingerprint import normalise
 from redrive.core.selection import Selection
+from redrive.store.dead_counts import IS_DEAD, NO_ERROR, counted, is_counted
 from redrive.store.tables import Task
 
 Sort = Literal[
@@ -98,9 +115,9 @@ class SceneCount:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
-    """How many of the selected tasks have one error last, with the class and message of one of them."""
+    """How many of the selected tasks have one error last. The message is without its varying parts."""
 
-    fingerprint: str | None
+    fingerprint: str
     error_type: str | None
     message: str | None
     count: int
@@ -133,7 +150,6 @@ def conditions(namespace: str, selection: Selection, task: Any = Task) -> Column
         (task.group, selection.group),
         (task.scene, selection.scene),
         (task.kind, selection.kind),
-        (task.fingerprint, selection.fingerprint),
         (task.business_key, selection.business_key),
         (task.idempotency_key, selection.idempotency_key),
         (task.priority, selection.priority),
@@ -141,6 +157,9 @@ def conditions(namespace: str, selection: Selection, task: Any = Task) -> Column
     ):
         if value is not None:
             found.append(col(column) == value)
+    if selection.fingerprint is not None:
+        is_none = selection.fingerprint == NO_ERROR
+        found.append(col(task.fingerprint).is_(null()) if is_none else col(task.fingerprint) == selection.fingerprint)
     if selection.status:
         # As literals, so that the planner sees which partial index holds what is asked for.
         found.append(col(task.status).in_(bindparam(None, selection.status, expanding=True, literal_execute=True)))
@@ -223,27 +242,27 @@ async def count_tasks(
         selection: Which ones.
         within_seconds: How long counting may take before a sample of the table has to do; None counts to the end.
     """
+    if is_counted(selection):
+        kept = counted(namespace, selection)
+        return Count(int((await session.scalar(select_columns(func.sum(kept.c.count)))) or 0), exact=True)
     statement = select_columns(func.count()).select_from(Task).where(conditions(namespace, selection))
     if within_seconds is None:
         return Count((await session.execute(statement)).scalar_one(), exact=True)
     try:
-        async with session.begin_nested():
-            await _limit_time(session, f"{max(1, round(within_seconds * 1000))}ms")
+        async with limited_time(session, within_seconds):
             found: int = (await session.execute(statement)).scalar_one()
-            await _limit_time(session, "0")
-    except DBAPIError as error:
-        if not isinstance(error.orig, QueryCanceled):
-            raise
+    except TimeoutError:
         return Count(await _sampled(session, namespace, selection), exact=False)
     return Count(found, exact=True)
 
 
 async def count_by_scene(session: AsyncSession, namespace: str, selection: Selection) -> list[SceneCount]:
     """Count the tasks of a selection by scene, most first."""
-    group, scene, count = col(Task.group), col(Task.scene), func.count()
-    statement = select_columns(group, scene, count).where(conditions(namespace, selection)).group_by(group, scene)
-    rows = await session.execute(statement.order_by(count.desc(), group, scene))
-    return [SceneCount(*row) for row in rows]
+    found = facts(namespace, selection)
+    count = func.sum(found.c.count)
+    statement = select_columns(found.c.group, found.c.scene, count).group_by(found.c.group, found.c.scene)
+    rows = await session.execute(statement.having(count > 0).order_by(count.desc(), found.c.group, found.c.scene))
+    return [SceneCount(group, scene, int(number)) for group, scene, number in rows]
 
 
 async def count_by_error(
@@ -257,15 +276,47 @@ async def count_by_error(
         selection: Which ones.
         limit: The most fingerprints.
     """
-    fingerprint = col(Task.fingerprint)
-    # Within one fingerprint all classes are the same, and all messages after their normalisation.
-    columns = (fingerprint, func.max(Task.error_type), func.max(Task.error_message), func.count())
-    statement = select_columns(*columns).where(conditions(namespace, selection)).group_by(fingerprint)
-    statement = statement.order_by(func.count().desc(), fingerprint).limit(limit)
+    found = facts(namespace, selection)
+    count = func.sum(found.c.count)
+    one = select_columns(found.c.fingerprint, count.label("count"), any_of(found.c.sample_id).label("sample_id"))
+    most = one.group_by(found.c.fingerprint).having(count > 0).order_by(count.desc(), found.c.fingerprint).limit(limit)
+    page = most.subquery()
+    statement = (
+        select_columns(page.c.fingerprint, col(Task.error_type), col(Task.error_message), page.c.count)
+        .outerjoin(Task, col(Task.id) == page.c.sample_id)
+        .order_by(page.c.count.desc(), page.c.fingerprint)
+    )
     return [
-        ErrorCount(name, error_type, None if message is None else normalise(message), count)
-        for name, error_type, message, count in await session.execute(statement)
+        ErrorCount(name, error_type, None if message is None else normalise(message), int(number))
+        for name, error_type, message, number in await session.execute(statement)
     ]
+
+
+def facts(namespace: str, selection: Selection, newest: int | None = None) -> CTE:
+    """Give the counts of a selection, from the kept ones where they can answer.
+
+    Args:
+        namespace: Namespace of the tasks.
+        selection: Which ones.
+        newest: Look at so many of the latest dead letters and no further; for selections of dead letters alone.
+
+    Returns:
+        Rows of fingerprint, group, scene, count and the id of a sample; those of one key are to be added up.
+    """
+    if is_counted(selection):
+        return counted(namespace, selection)
+    task: Any = Task
+    if newest is not None:
+        latest = select(Task).where(col(Task.namespace) == namespace, IS_DEAD)
+        task = aliased(Task, latest.order_by(col(Task.finished_at).desc()).limit(newest).subquery())
+    columns = (func.coalesce(task.fingerprint, NO_ERROR).label("fingerprint"), col(task.group), col(task.scene))
+    statement = select_columns(*columns, func.count().label("count"), any_of(task.id).label("sample_id"))
+    return statement.where(conditions(namespace, selection, task)).group_by(*columns).cte("facts")
+
+
+def any_of(column: Any) -> ColumnElement[Any]:
+    """Aggregate a column of ids to one of them."""
+    return cast(func.max(cast(column, Text)), Uuid)
 
 
 async def walk_tasks(
@@ -349,6 +400,28 @@ def _decode_reached(name: str, value: Any) -> datetime | int | None:
     if instant.tzinfo is None:
         raise InvalidCursor
     return instant
+
+
+@asynccontextmanager
+async def limited_time(session: AsyncSession, seconds: float) -> AsyncGenerator[None]:
+    """Limit how long each statement of a block may take, at most to the millisecond.
+
+    Args:
+        session: A transaction, which goes on as if a block that took too long had not been.
+        seconds: That long.
+
+    Raises:
+        TimeoutError: A statement took longer.
+    """
+    try:
+        async with session.begin_nested():
+            await _limit_time(session, f"{max(1, round(seconds * 1000))}ms")
+            yield
+            await _limit_time(session, "0")
+    except DBAPIError as error:
+        if isinstance(error.orig, QueryCanceled):
+            raise TimeoutError from error
+        raise
 
 
 async def _limit_time(session: AsyncSession, longest: str) -> None:

@@ -92,6 +92,7 @@ class Namespace(Table, table=True):
     policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
     callback_policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
     auto_create: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    retention: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))
 
 
@@ -225,6 +226,10 @@ class Task(Table, table=True):
         Index("ix_tasks_dead", "namespace", "finished_at", "id", postgresql_where=text("status = 'dead'")),
         Index(
             "ix_tasks_dead_fingerprint", "namespace", "fingerprint", "finished_at",
+            postgresql_where=text("status = 'dead'"),
+        ),
+        Index(
+            "ix_tasks_dead_scene", "namespace", "group", "scene", "finished_at", "id",
             postgresql_where=text("status = 'dead'"),
         ),
         # Lists, newest first: ids are UUIDv7, so their order is the order of creation.
@@ -676,6 +681,13 @@ class TaskMove(Table, table=True):
     """A task that came into a state (`change` 1) or left it (−1): what the tallies have not counted yet.
 
     Triggers write it in the transaction of the move, so that the tallies with it always agree with the tasks.
+
+
+class DeadLetterChange(Table, table=True):
+    """A task that has become a dead letter (1), or is none any more (-1): written by triggers on `tasks`.
+
+    Rows are only added by those who change tasks, so that forty thousand deaths of one error do not wait for each
+    other, and are folded into `dead_letter_totals` and `dead_letter_hours` beside the work.
     """
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
@@ -754,3 +766,57 @@ class LagTally(Table, table=True):
     group: str = Field(sa_column=Column(Text, primary_key=True))
     bucket: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     count: int = _number(0, BigInteger)
+
+
+    fingerprint: str = Field(sa_column=_text())
+    group: str = Field(sa_column=_text())
+    scene: str = Field(sa_column=_text())
+    kind: str = Field(sa_column=_text())
+    dead_reason: str = Field(sa_column=_text())
+    finished_at: datetime = Field(sa_column=_instant())
+    task_id: UUID
+    change: int
+
+
+class DeadLetterTotal(Table, table=True):
+    """How many dead letters there are of one error, scene and reason. `fingerprint` is `none` for those without error.
+
+    First and last seen tell of all deaths since there were none; the sample is the last of them.
+    """
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    fingerprint: str = Field(sa_column=Column(Text, primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    scene: str = Field(sa_column=Column(Text, primary_key=True))
+    kind: str = Field(sa_column=Column(Text, primary_key=True))
+    dead_reason: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = Field(sa_type=BigInteger)
+    first_seen: datetime = Field(sa_column=_instant())
+    last_seen: datetime = Field(sa_column=_instant())
+    sample_id: UUID
+
+
+class DeadLetterHour(Table, table=True):
+    """The same by the hour of death, for ranges of time and sparklines."""
+
+    __table_args__ = (Index("ix_dead_letter_hours_hour", "namespace", "hour"),)
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    fingerprint: str = Field(sa_column=Column(Text, primary_key=True))
+    hour: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    scene: str = Field(sa_column=Column(Text, primary_key=True))
+    kind: str = Field(sa_column=Column(Text, primary_key=True))
+    dead_reason: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = Field(sa_type=BigInteger)
+
+
+class DeadLetterNote(Table, table=True):
+    """What people said about one error: seen, muted, and a remark."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    fingerprint: str = Field(sa_column=Column(Text, primary_key=True))
+    acknowledged_at: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    acknowledged_by: str | None = Field(default=None, sa_column=_text(nullable=True))
+    muted_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    note: str = Field(default="", sa_column=_text(default=""))

@@ -52,7 +52,7 @@ async def test_counts_by_scene_and_by_error_name_what_they_count(database: Datab
         late = await search.count_tasks(session, "default", Selection(fingerprint=slow))
 
     assert scenes == [SceneCount("orders", "charge", 3), SceneCount("orders", "refund", 1)]
-    assert errors == [ErrorCount(slow, "TimeoutError", "no answer after <n> s", 3), ErrorCount(None, None, None, 1)]
+    assert errors == [ErrorCount(slow, "TimeoutError", "no answer after <n> s", 3), ErrorCount("none", None, None, 1)]
     assert late == Count(3, exact=True)
 
 

@@ -1,8 +1,8 @@
 """Deleting ended tasks, into an archive when one is wanted.
 
-The archive is a folder of JSON lines: `<folder>/<namespace>/<day>.<process>.jsonl`. Each line is a task with its payload
-and its attempts, and can be imported again. A line is on disk before its task is deleted; a process that is killed in
-between leaves the line and the task, and the next one writes the line again.
+The archive is a folder of JSON lines: `<folder>/<namespace>/<day>.<process>.jsonl`. Each line is a task with its
+payload and its attempts, and a dead letter can be imported again. A line is on disk before its task is deleted; a
+process that is killed in between leaves the line and the task, and the next one writes the line again.
 """
 
 from __future__ import annotations

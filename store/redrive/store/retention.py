@@ -54,7 +54,7 @@ async def take_due(
     # What ended before an instant was reported before it, and ids sort by the time of the report: without this bound
     # a round that finds nothing would look at all ended tasks.
     bound = UUID(int=int(before.timestamp() * 1000) << 80)
-    literal = bindparam(None, status.value, literal_execute=True)
+    literal: Any = bindparam(None, status.value, literal_execute=True)
     where = (
         col(Task.namespace) == namespace,
         col(Task.status) == literal,
@@ -81,8 +81,6 @@ async def take_selected(session: AsyncSession, namespace: str, selection: Select
 async def delete_taken(session: AsyncSession, tasks: Sequence[Task]) -> None:
     """Delete tasks that this transaction has locked, with their payloads and attempts."""
     await session.execute(
-        delete(Task)
-        .where(col(Task.id).in_([task.id for task in tasks]))
-        .execution_options(synchronize_session=False)
+        delete(Task).where(col(Task.id).in_([task.id for task in tasks])).execution_options(synchronize_session=False)
     )
     session.expunge_all()

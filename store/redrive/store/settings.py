@@ -5,6 +5,7 @@ They live beside the database because that is the lowest part that any server pr
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
         worker_concurrency: Attempts in flight per worker process.
         reconcile_seconds: Time between two comparisons of engine and mirror, in seconds.
         shutdown_seconds: How long a stopping process may finish what it has begun, in seconds.
+        archive_dir: Folder for tasks that are archived before they are deleted; None for no archive.
         log_level: Least severe level that is logged.
         log_format: `text` for people, `json` for machines.
     """
@@ -58,6 +60,7 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=2000)] = 100
     reconcile_seconds: Annotated[float, Field(ge=1)] = 60
     shutdown_seconds: Annotated[float, Field(ge=0)] = 10
+    archive_dir: Path | None = None
     log_level: LogLevel = "info"
     log_format: Literal["text", "json"] = "text"
 

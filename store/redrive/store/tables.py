@@ -681,13 +681,6 @@ class TaskMove(Table, table=True):
     """A task that came into a state (`change` 1) or left it (−1): what the tallies have not counted yet.
 
     Triggers write it in the transaction of the move, so that the tallies with it always agree with the tasks.
-
-
-class DeadLetterChange(Table, table=True):
-    """A task that has become a dead letter (1), or is none any more (-1): written by triggers on `tasks`.
-
-    Rows are only added by those who change tasks, so that forty thousand deaths of one error do not wait for each
-    other, and are folded into `dead_letter_totals` and `dead_letter_hours` beside the work.
     """
 
     id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
@@ -768,6 +761,15 @@ class LagTally(Table, table=True):
     count: int = _number(0, BigInteger)
 
 
+class DeadLetterChange(Table, table=True):
+    """A task that has become a dead letter (1), or is none any more (-1): written by triggers on `tasks`.
+
+    Rows are only added by those who change tasks, so that forty thousand deaths of one error do not wait for each
+    other, and are folded into `dead_letter_totals` and `dead_letter_hours` beside the work.
+    """
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    namespace: str = Field(sa_column=_text())
     fingerprint: str = Field(sa_column=_text())
     group: str = Field(sa_column=_text())
     scene: str = Field(sa_column=_text())

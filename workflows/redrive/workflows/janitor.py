@@ -21,7 +21,7 @@ from redrive.store import dead_counts, retention
 from redrive.store.database import Database
 from redrive.store.retention import Keeping
 
-FOLD_SECONDS: Final = 1.0
+FOLD_SECONDS: Final = 2.0
 """Time between two looks for changes of dead letters. Counts are right in the meantime; more changes make them slow."""
 
 RETENTION_SECONDS: Final = 60.0

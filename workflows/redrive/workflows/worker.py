@@ -16,12 +16,14 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from redrive.activities.archive import Archive, Remover
 from redrive.activities.directory import NodeDirectory
 from redrive.activities.dispatch import CONNECT_SECONDS, Dispatcher
 from redrive.activities.record import Recorder
 from redrive.store.database import Database, open_database
 from redrive.store.settings import Settings
 from redrive.workflows.engine import add_search_attributes, connect
+from redrive.workflows.janitor import Janitor
 from redrive.workflows.reconciler import Reconciler
 from redrive.workflows.retry_task import RetryTask
 
@@ -89,13 +91,16 @@ async def serving(
         default_heartbeat_throttle_interval=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
     )
+    janitor = Janitor(database, Remover(database, Archive(settings.archive_dir)))
+    cleaning = asyncio.create_task(janitor.run())
     reconciler = asyncio.create_task(Reconciler(client, database).run(settings.reconcile_seconds))
     try:
         async with worker:
             yield
     finally:
         reconciler.cancel()
-        await asyncio.gather(reconciler, return_exceptions=True)
+        cleaning.cancel()
+        await asyncio.gather(reconciler, cleaning, return_exceptions=True)
         if http is None:
             await own_http.aclose()
 

@@ -1,0 +1,10 @@
+import { defineMessages } from "@/i18n/language";
+
+export const messages = defineMessages(
+  {
+    title: "Dead letters",
+  },
+  {
+    title: "死信",
+  },
+);

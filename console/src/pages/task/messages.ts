@@ -1,0 +1,10 @@
+import { defineMessages } from "@/i18n/language";
+
+export const messages = defineMessages(
+  {
+    title: "Task",
+  },
+  {
+    title: "任务",
+  },
+);

@@ -1,0 +1,48 @@
+import { defineMessages } from "@/i18n/language";
+
+export const messages = defineMessages(
+  {
+    placeholder: "Filter: scene:charge-card status:dead error:Timeout created:>1h",
+    field: {
+      status: "where it stands",
+      scene: "kind of operation",
+      group: "client application",
+      reason: "why it is dead",
+      error: "part of the error",
+      fingerprint: "the same error",
+      key: "business key",
+      idempotency: "idempotency key",
+      kind: "task or callback",
+      priority: "1 is the most urgent",
+      parent: "callbacks of a task",
+      meta: "metadata",
+      created: "when it was reported",
+      updated: "when it last changed",
+      next: "when its next attempt is due",
+      finished: "when it ended",
+    },
+    badPriority: "priority is a number from 1 to 5.",
+  },
+  {
+    placeholder: "筛选：scene:charge-card status:dead error:Timeout created:>1h",
+    field: {
+      status: "当前状态",
+      scene: "操作类型",
+      group: "客户端应用",
+      reason: "死亡原因",
+      error: "错误的一部分",
+      fingerprint: "同一种错误",
+      key: "业务键",
+      idempotency: "幂等键",
+      kind: "任务或回调",
+      priority: "1 最紧急",
+      parent: "某任务的回调",
+      meta: "元数据",
+      created: "上报时间",
+      updated: "最后变更时间",
+      next: "下次尝试时间",
+      finished: "结束时间",
+    },
+    badPriority: "priority 为 1 到 5 的数字。",
+  },
+);

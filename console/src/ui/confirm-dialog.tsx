@@ -1,0 +1,121 @@
+import { Button, Modal, Textarea, TextInput } from "@mantine/core";
+import { type ReactNode, useState } from "react";
+import { Problem } from "@/api/problem";
+import { useMessages } from "@/i18n/language";
+import classes from "./confirm-dialog.module.css";
+import { messages } from "./messages";
+
+export interface ConfirmDialogProps {
+  /** What will be done, as a question or a command: “Cancel 3,204 tasks”. */
+  title: string;
+  /** What it means, with numbers. */
+  children?: ReactNode;
+  /** The word of the button: what it does, never “OK”. */
+  action: string;
+  danger?: boolean;
+  /** A word to type first, for what cannot be undone. */
+  typed?: string;
+  /** Ask for a reason, which `onConfirm` gets. */
+  askReason?: boolean;
+  disabled?: boolean;
+  size?: number;
+  onConfirm: (reason: string | null) => Promise<unknown>;
+  onClose: () => void;
+}
+
+/** Asks before something is done that somebody may regret. It stays open, and says why, when it could not be done. */
+export function ConfirmDialog({
+  title,
+  children,
+  action,
+  danger,
+  typed,
+  askReason,
+  disabled,
+  size = 460,
+  onConfirm,
+  onClose,
+}: ConfirmDialogProps) {
+  const t = useMessages(messages);
+  const [word, setWord] = useState("");
+  const [reason, setReason] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  async function confirm() {
+    setBusy(true);
+    setProblem(null);
+    try {
+      await onConfirm(reason.trim() || null);
+      onClose();
+    } catch (error) {
+      setProblem(Problem.of(error));
+    } finally {
+      setBusy(false);
+    }
+  }
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title={title}
+      size={size}
+      classNames={{ title: classes.title ?? "" }}
+      closeButtonProps={{ "aria-label": t.close }}
+    >
+      <form
+        className={classes.form}
+        onSubmit={(event) => {
+          event.preventDefault();
+          void confirm();
+        }}
+      >
+        <div className={classes.text}>{children}</div>
+        {askReason && (
+          <Textarea
+            label={t.reason}
+            description={t.reasonHint}
+            size="xs"
+            rows={2}
+            maxLength={1000}
+            value={reason}
+            onChange={(event) => setReason(event.currentTarget.value)}
+          />
+        )}
+        {typed && (
+          <TextInput
+            label={t.typeToConfirm(typed)}
+            size="xs"
+            value={word}
+            onChange={(event) => setWord(event.currentTarget.value)}
+            data-autofocus
+          />
+        )}
+        {problem && (
+          <div className={classes.problem} role="alert">
+            <strong>{problem.title}</strong> {problem.detail}
+            {problem.errors.map(({ field, message }) => (
+              <div key={field}>
+                <code>{field}</code> {message}
+              </div>
+            ))}
+          </div>
+        )}
+        <div className={classes.buttons}>
+          <Button size="sm" onClick={onClose}>
+            {t.cancel}
+          </Button>
+          <Button
+            size="sm"
+            type="submit"
+            variant="filled"
+            color={danger ? "red" : undefined}
+            loading={busy}
+            disabled={disabled || (typed !== undefined && word !== typed)}
+          >
+            {action}
+          </Button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

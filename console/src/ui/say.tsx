@@ -1,0 +1,21 @@
+import { notifications } from "@mantine/notifications";
+import { IconCheck, IconExclamationMark } from "@tabler/icons-react";
+import { Problem } from "@/api/problem";
+
+/** Say for a few seconds that something was done. */
+export function sayDone(message: string): void {
+  notifications.show({ message, color: "teal", icon: <IconCheck size={16} />, autoClose: 4000, withBorder: true });
+}
+
+/** Say why something was not done, until it is read. */
+export function sayProblem(error: unknown): void {
+  const { title, detail } = Problem.of(error);
+  notifications.show({
+    title,
+    message: detail,
+    color: "red",
+    icon: <IconExclamationMark size={16} />,
+    autoClose: 10_000,
+    withBorder: true,
+  });
+}

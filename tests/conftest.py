@@ -22,6 +22,11 @@ from redrive.workflows.engine import add_search_attributes
 _TEMPLATE = "template_redrive"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of the console write the pictures of the docs."""
+    parser.addoption("--pictures", action="store_true", help="write pictures of the console to docs/images/console")
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL server that may forget everything in a power cut, which makes it quick."""

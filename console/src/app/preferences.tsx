@@ -22,7 +22,7 @@ const SCHEMES = [
 export function Preferences() {
   const t = useMessages(messages);
   const spoken = useLanguage();
-  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true });
   return (
     <Menu position="top-start" width={200}>
       <Menu.Target>

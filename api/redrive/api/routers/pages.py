@@ -1,4 +1,4 @@
-"""Pages for people: the list of tasks at `/`, and what each kind of problem means."""
+"""Pages for people: the console, and what each kind of problem means."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from importlib.resources import files
 from string import Template
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse
 
+from redrive.api.console import PAGES, console_folder, serve_file
 from redrive.api.problems import KINDS, PROBLEM_NOT_FOUND, Kind, Refusal
 from redrive.api.routing import Route
 
@@ -43,10 +44,30 @@ _OVERVIEW, _OVERVIEW_HEADERS = _read("overview.html")
 _PROBLEM, _PROBLEM_HEADERS = _read("problem.html")
 
 
+_CONSOLE: Final = console_folder()
+
+
 @router.get("/", response_class=HTMLResponse)
-async def show_overview() -> HTMLResponse:
-    """Show the tasks."""
-    return HTMLResponse(_OVERVIEW, headers=_OVERVIEW_HEADERS)
+async def show_console(request: Request) -> Response:
+    """Show the console; a plain list of tasks stands in for one that was not built."""
+    if _CONSOLE is None:
+        return HTMLResponse(_OVERVIEW, headers=_OVERVIEW_HEADERS)
+    return serve_file(_CONSOLE, "index.html", request)
+
+
+for _name in PAGES:
+    router.add_api_route(f"/{_name}", show_console, response_class=HTMLResponse)
+    router.add_api_route(f"/{_name}/{{rest:path}}", show_console, response_class=HTMLResponse)
+
+
+@router.get("/assets/{name}")
+@router.get("/scheme.js")
+@router.get("/favicon.svg")
+async def send_console_file(request: Request) -> Response:
+    """Send a file of the console."""
+    if _CONSOLE is None:
+        raise Refusal(PROBLEM_NOT_FOUND, "the console is not built: run `make setup`")
+    return serve_file(_CONSOLE, request.url.path.removeprefix("/"), request)
 
 
 @router.get("/problems", response_class=HTMLResponse)

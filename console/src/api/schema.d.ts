@@ -14,6 +14,8 @@ export interface paths {
         /**
          * List Tasks
          * @description List tasks, the newest first unless `sort` says otherwise. All filters that are given must hold.
+         *
+         *     A value of the metadata is asked for by `metadata.<key>=<value>`.
          */
         get: operations["tasks-list_tasks"];
         put?: never;
@@ -45,6 +47,26 @@ export interface paths {
          * @description Report up to 1,000 failed calls in one transaction. Each has a result of its own; a bad one spoils no other.
          */
         post: operations["tasks-report_tasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tasks/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count Tasks
+         * @description Count tasks, with the filters of the list. A count that would take long is estimated, and says so.
+         */
+        get: operations["tasks-count_tasks"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -326,7 +348,7 @@ export interface paths {
         };
         /**
          * Get Signing Secrets
-         * @description Show the secrets by which requests to the group's nodes and webhooks are signed.
+         * @description Show the live secrets by which requests to the group's nodes and webhooks are signed, the preferred one first.
          */
         get: operations["groups-get_signing_secrets"];
         put?: never;
@@ -348,9 +370,31 @@ export interface paths {
         put?: never;
         /**
          * Rotate Signing Secrets
-         * @description Add a secret. The one before stays live, so that receivers can follow without a gap; older ones end.
+         * @description Make a new secret. The one before stays live for a while, so that receivers can follow; older ones end.
+         *
+         *     While two are live, each request has a signature by each of them.
          */
         post: operations["groups-rotate_signing_secrets"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/groups/{group}/signing-secrets/end-previous": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End Previous Signing Secret
+         * @description End the secret before the preferred one now: receivers know the new one, or the old one has leaked.
+         */
+        post: operations["groups-end_previous_signing_secret"];
         delete?: never;
         options?: never;
         head?: never;
@@ -407,7 +451,7 @@ export interface paths {
         head?: never;
         /**
          * Change Scene
-         * @description Change a scene's description, or whether it takes reports.
+         * @description Change a scene beside its policy: whether it takes reports, who is told of ends, what payloads look like.
          */
         patch: operations["scenes-change_scene"];
         trace?: never;
@@ -606,7 +650,7 @@ export interface paths {
         };
         /**
          * Export Config
-         * @description Export groups, scenes, policies and switches of a namespace. Secrets and keys are never in it.
+         * @description Export groups, scenes, policies, limits and switches of a namespace. Secrets and keys are never in it.
          *
          *     This needs a key for the whole namespace.
          */
@@ -785,6 +829,100 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Limits
+         * @description List the limits of the namespace by scope and key.
+         */
+        get: operations["limits-list_limits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/limits/{scope}/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Limit
+         * @description Set the limit of a scope, in place of the one that it has. It holds everywhere a second later.
+         *
+         *     Attempts that come too early wait for their turn and spend nothing. A target's key is `host:` and the host of its
+         *     webhooks; limits of targets need a key for the whole namespace.
+         */
+        put: operations["limits-put_limit"];
+        post?: never;
+        /**
+         * Delete Limit
+         * @description Take the limit of a scope away. Attempts that wait for their turn come when it has come.
+         */
+        delete: operations["limits-delete_limit"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/pauses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Pauses
+         * @description List the pauses that are in force, the newest first.
+         */
+        get: operations["pauses-list_pauses"];
+        put?: never;
+        /**
+         * Create Pause
+         * @description Let nothing of a scope run until the pause ends. It holds everywhere a second later.
+         *
+         *     Reports are taken as ever. Attempts that run may end; what falls due waits and spends nothing. When the pause ends,
+         *     what has waited returns by slow start. Several pauses may hold the same scope; it runs when all have ended.
+         */
+        post: operations["pauses-create_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/pauses/{pause_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Pause
+         * @description End a pause. What has waited returns by slow start, unless another pause holds it.
+         */
+        delete: operations["pauses-end_pause"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/keys": {
         parameters: {
             query?: never;
@@ -829,6 +967,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Audit
+         * @description List what people have changed, the newest first.
+         */
+        get: operations["audit-list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/stats/tasks": {
         parameters: {
             query?: never;
@@ -841,6 +999,26 @@ export interface paths {
          * @description Count the tasks of the namespace, or of one group, by status.
          */
         get: operations["stats-count_tasks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stats/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Overview
+         * @description Show all figures of the namespace, or of one group, of one moment.
+         */
+        get: operations["stats-show_overview"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1145,6 +1323,79 @@ export interface components {
          */
         AttemptStatus: "running" | "succeeded" | "failed" | "timed_out" | "cancelled";
         /**
+         * AuditEntryResource
+         * @description Something that a person changed.
+         */
+        AuditEntryResource: {
+            /** Id */
+            id: number;
+            /** Namespace */
+            namespace: string;
+            /**
+             * Group
+             * @description The group that it belongs to.
+             */
+            group: string | null;
+            /**
+             * Actor
+             * @description Who: the name of the API key, with the name that the request gave for its user.
+             */
+            actor: string;
+            /**
+             * Action
+             * @example pause
+             */
+            action: string;
+            /**
+             * Subject Kind
+             * @example task
+             */
+            subject_kind: string;
+            /**
+             * Subject Id
+             * @description Its id or name; of a scene `group/scene`.
+             */
+            subject_id: string;
+            /** Facts */
+            facts: {
+                [key: string]: unknown;
+            };
+            /** Reason */
+            reason: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * Backlog
+         * @description Work that could be done now.
+         */
+        Backlog: {
+            /**
+             * Pending
+             * @description Tasks that are not started yet.
+             */
+            pending: number;
+            /**
+             * Overdue
+             * @description Tasks that were due before `before`: pending, waiting or parked.
+             */
+            overdue: number;
+            /**
+             * Before
+             * Format: date-time
+             * @description Begin of the present minute.
+             */
+            before: string;
+            /**
+             * Oldest Due At
+             * @description The minute in which the earliest one was due.
+             */
+            oldest_due_at: string | null;
+        };
+        /**
          * BatchReport
          * @description Many reports at once. Each has a result of its own; a bad one never spoils the others.
          */
@@ -1321,21 +1572,23 @@ export interface components {
         };
         /**
          * Callbacks
-         * @description Executors of the group that are told of the task's end, each by a task of its own.
+         * @description Who is told of each kind of end.
          *
-         *     Their first argument is the outcome; the others are those of the task.
+         *     An executor's first argument is the outcome, and the others are those of the task. A webhook is told of the task
+         *     without its payload.
+         *
+         *     Attributes:
+         *         on_success: Told that it succeeded.
+         *         on_dead: Told that it ended without success, and why.
+         *         on_cancelled: Told that somebody, or a rule, called it off.
          */
         Callbacks: {
-            /**
-             * On Success
-             * @description Told that it succeeded.
-             */
-            on_success?: string | null;
-            /**
-             * On Dead
-             * @description Told that it ended without success, and why.
-             */
-            on_dead?: string | null;
+            /** On Success */
+            on_success?: string | components["schemas"]["WebhookCallback"] | null;
+            /** On Dead */
+            on_dead?: string | components["schemas"]["WebhookCallback"] | null;
+            /** On Cancelled */
+            on_cancelled?: string | components["schemas"]["WebhookCallback"] | null;
         };
         /**
          * ConfigChange
@@ -1351,10 +1604,10 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "namespace" | "group" | "scene";
+            kind: "namespace" | "group" | "scene" | "limit";
             /**
              * Name
-             * @description Name; of a scene with its group, such as `orders/charge-card`.
+             * @description Name; of a scene with its group, such as `orders/charge-card`, of a limit with its scope, such as `scene orders/charge-card`.
              */
             name: string;
             /**
@@ -1365,7 +1618,7 @@ export interface components {
         };
         /**
          * ConfigDocument
-         * @description A namespace's groups, scenes, policies and switches. What is left out stays as it is.
+         * @description A namespace's groups, scenes, policies, limits and switches. What is left out stays as it is.
          */
         "ConfigDocument-Input": {
             /**
@@ -1397,6 +1650,11 @@ export interface components {
              */
             policy: components["schemas"]["Policy"];
             /**
+             * @description Parts of the policy of all callbacks.
+             * @default {}
+             */
+            callback_policy: components["schemas"]["Policy"];
+            /**
              * Groups
              * @description The groups by name.
              * @default {}
@@ -1404,10 +1662,32 @@ export interface components {
             groups: {
                 [key: string]: components["schemas"]["GroupDocument-Input"];
             };
+            /**
+             * Limits
+             * @description Limits by scope and key.
+             * @default {}
+             * @example {
+             *       "scene": {
+             *         "orders/charge-card": {
+             *           "rate": 50
+             *         }
+             *       },
+             *       "target": {
+             *         "host:api.example": {
+             *           "concurrency": 10
+             *         }
+             *       }
+             *     }
+             */
+            limits: {
+                [key: string]: {
+                    [key: string]: components["schemas"]["LimitDocument"];
+                };
+            };
         };
         /**
          * ConfigDocument
-         * @description A namespace's groups, scenes, policies and switches. What is left out stays as it is.
+         * @description A namespace's groups, scenes, policies, limits and switches. What is left out stays as it is.
          */
         "ConfigDocument-Output": {
             /**
@@ -1439,12 +1719,39 @@ export interface components {
              */
             policy: unknown;
             /**
+             * @description Parts of the policy of all callbacks.
+             * @default {}
+             */
+            callback_policy: unknown;
+            /**
              * Groups
              * @description The groups by name.
              * @default {}
              */
             groups: {
                 [key: string]: components["schemas"]["GroupDocument-Output"];
+            };
+            /**
+             * Limits
+             * @description Limits by scope and key.
+             * @default {}
+             * @example {
+             *       "scene": {
+             *         "orders/charge-card": {
+             *           "rate": 50
+             *         }
+             *       },
+             *       "target": {
+             *         "host:api.example": {
+             *           "concurrency": 10
+             *         }
+             *       }
+             *     }
+             */
+            limits: {
+                [key: string]: {
+                    [key: string]: components["schemas"]["LimitDocument"];
+                };
             };
         };
         /**
@@ -1626,6 +1933,20 @@ export interface components {
             policy_version?: number | null;
         };
         /**
+         * DueNext
+         * @description How many tasks that are pending, waiting or parked have their next attempt within an hour.
+         */
+        DueNext: {
+            /**
+             * At
+             * Format: date-time
+             * @description Begin of the hour.
+             */
+            at: string;
+            /** Count */
+            count: number;
+        };
+        /**
          * EffectivePolicy
          * @description The policy of new tasks: `defaults ← namespace ← group ← scene`.
          */
@@ -1776,6 +2097,33 @@ export interface components {
             max_seconds: number;
             /** Jitter */
             jitter?: components["schemas"]["NoJitter"] | components["schemas"]["FullJitter"] | components["schemas"]["EqualJitter"] | components["schemas"]["DecorrelatedJitter"] | components["schemas"]["ProportionalJitter"];
+        };
+        /**
+         * FailingScene
+         * @description A scene in which something failed within the range.
+         */
+        FailingScene: {
+            /** Group */
+            group: string;
+            /** Scene */
+            scene: string;
+            /**
+             * Succeeded
+             * @description Tasks.
+             */
+            succeeded: number;
+            /**
+             * Dead
+             * @description Tasks.
+             */
+            dead: number;
+            /** Attempts */
+            attempts: number;
+            /**
+             * Failed
+             * @description Attempts that failed or timed out.
+             */
+            failed: number;
         };
         /**
          * FieldProblem
@@ -2112,6 +2460,33 @@ export interface components {
             last_used_at: string | null;
         };
         /**
+         * Lag
+         * @description How late attempts began, in seconds: bounds that 50 % and 99 % of them kept, up to 19 % too high.
+         */
+        Lag: {
+            /** P50 Seconds */
+            p50_seconds: number | null;
+            /** P99 Seconds */
+            p99_seconds: number | null;
+            /** Series */
+            series: components["schemas"]["LagPoint"][];
+        };
+        /**
+         * LagPoint
+         * @description How late attempts began within one bucket of time, in seconds; null when none ended.
+         */
+        LagPoint: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** P50 Seconds */
+            p50_seconds: number | null;
+            /** P99 Seconds */
+            p99_seconds: number | null;
+        };
+        /**
          * Lease
          * @description What a node is told when it registers.
          */
@@ -2135,6 +2510,70 @@ export interface components {
              * @description Requests to it are signed with one of these.
              */
             signing_secrets: string[];
+        };
+        /**
+         * LimitDocument
+         * @description How often, and how many at a time, attempts may run. At least one of `rate` and `concurrency` is needed.
+         */
+        LimitDocument: {
+            /**
+             * Rate
+             * @description Attempts per second; null for no limit.
+             * @example 50
+             */
+            rate?: number | null;
+            /**
+             * Burst
+             * @description How many attempts may come at once after a quiet time.
+             * @default 1
+             */
+            burst: number;
+            /**
+             * Concurrency
+             * @description Attempts at a time; null for no limit.
+             * @example 10
+             */
+            concurrency?: number | null;
+        };
+        /**
+         * LimitResource
+         * @description A limit.
+         */
+        LimitResource: {
+            /**
+             * Scope
+             * @enum {string}
+             */
+            scope: "group" | "scene" | "target";
+            /**
+             * Key
+             * @description Name of the group; group and scene; or the target.
+             * @example orders/charge-card
+             */
+            key: string;
+            /** Rate */
+            rate: number | null;
+            /** Burst */
+            burst: number;
+            /** Concurrency */
+            concurrency: number | null;
+            /**
+             * Next Slot At
+             * @description When an attempt that asked now might run by the rate; null for at once.
+             */
+            next_slot_at: string | null;
+            /**
+             * Average Seconds
+             * @description How long its attempts take, where their number at a time is limited.
+             */
+            average_seconds: number | null;
+            /** Author */
+            author: string | null;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
         };
         /**
          * LinearBackoff
@@ -2181,6 +2620,11 @@ export interface components {
             /** Items */
             items: components["schemas"]["KeyResource"][];
         };
+        /** Listed[LimitResource] */
+        Listed_LimitResource_: {
+            /** Items */
+            items: components["schemas"]["LimitResource"][];
+        };
         /** Listed[NamespaceResource] */
         Listed_NamespaceResource_: {
             /** Items */
@@ -2190,6 +2634,11 @@ export interface components {
         Listed_NodeResource_: {
             /** Items */
             items: components["schemas"]["NodeResource"][];
+        };
+        /** Listed[PauseResource] */
+        Listed_PauseResource_: {
+            /** Items */
+            items: components["schemas"]["PauseResource"][];
         };
         /** Listed[ReconcilerRun] */
         Listed_ReconcilerRun_: {
@@ -2266,6 +2715,11 @@ export interface components {
              */
             policy: components["schemas"]["Policy"];
             /**
+             * @description Parts of the policy of all callbacks in it.
+             * @default {}
+             */
+            callback_policy: components["schemas"]["Policy"];
+            /**
              * Auto Create
              * @default true
              */
@@ -2292,6 +2746,11 @@ export interface components {
              */
             policy: components["schemas"]["Policy"];
             /**
+             * @description Parts of the policy of all callbacks in it.
+             * @default {}
+             */
+            callback_policy: components["schemas"]["Policy"];
+            /**
              * Auto Create
              * @default true
              */
@@ -2311,6 +2770,13 @@ export interface components {
              * @description Parts of the policy for all its groups.
              */
             policy: {
+                [key: string]: unknown;
+            };
+            /**
+             * Callback Policy
+             * @description Parts of the policy of its callbacks.
+             */
+            callback_policy: {
                 [key: string]: unknown;
             };
             /**
@@ -2373,6 +2839,18 @@ export interface components {
              * @constant
              */
             kind: "none";
+        };
+        /**
+         * NodeCounts
+         * @description How many nodes are in which state.
+         */
+        NodeCounts: {
+            /** Live */
+            live: number;
+            /** Draining */
+            draining: number;
+            /** Lost */
+            lost: number;
         };
         /**
          * NodeRegistration
@@ -2486,10 +2964,73 @@ export interface components {
              */
             reason?: string | null;
         };
+        /**
+         * Overview
+         * @description All of a namespace, or of one group, at a glance; of one moment.
+         *
+         *     Each figure about tasks is what the list shows that is filtered likewise.
+         */
+        Overview: {
+            /**
+             * At
+             * Format: date-time
+             * @description The moment.
+             */
+            at: string;
+            /**
+             * Since
+             * Format: date-time
+             * @description Begin of the first bucket.
+             */
+            since: string;
+            /**
+             * Until
+             * Format: date-time
+             * @description End of the last bucket, in which the moment lies.
+             */
+            until: string;
+            /** Bucket Seconds */
+            bucket_seconds: number;
+            /**
+             * Counts
+             * @description Tasks by status, whenever they came; every status is there.
+             */
+            counts: {
+                [key: string]: number;
+            };
+            /** Throughput */
+            throughput: components["schemas"]["Throughput"][];
+            /**
+             * Success After
+             * @description Of the tasks that succeeded in the range.
+             */
+            success_after: components["schemas"]["SuccessAfter"][];
+            lag: components["schemas"]["Lag"];
+            /**
+             * Failing Scenes
+             * @description The worst first: by dead tasks, then by failed attempts.
+             */
+            failing_scenes: components["schemas"]["FailingScene"][];
+            nodes: components["schemas"]["NodeCounts"];
+            backlog: components["schemas"]["Backlog"];
+            /**
+             * Due Next
+             * @description The next 24 hours, from the present minute on.
+             */
+            due_next: components["schemas"]["DueNext"][];
+            health: components["schemas"]["Vitals"];
+        };
         /** Page[AttemptResource] */
         Page_AttemptResource_: {
             /** Items */
             items: components["schemas"]["AttemptResource"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
+        /** Page[AuditEntryResource] */
+        Page_AuditEntryResource_: {
+            /** Items */
+            items: components["schemas"]["AuditEntryResource"][];
             /** Next Cursor */
             next_cursor?: string | null;
         };
@@ -2499,6 +3040,71 @@ export interface components {
             items: components["schemas"]["TaskSummary"][];
             /** Next Cursor */
             next_cursor?: string | null;
+        };
+        /**
+         * ParkedFor
+         * @description What a parked task waits for.
+         * @enum {string}
+         */
+        ParkedFor: "no_node" | "breaker" | "pushback" | "pause" | "limit" | "rule" | "poison";
+        /**
+         * PauseCreation
+         * @description A scope of which nothing is to run for a while.
+         */
+        PauseCreation: {
+            /**
+             * Scope
+             * @description What kind of scope.
+             * @enum {string}
+             */
+            scope: "namespace" | "group" | "scene" | "target";
+            /**
+             * Key
+             * @description Its name: `orders`, `orders/charge-card` or `host:api.example`; empty for the namespace.
+             * @default
+             * @example orders/charge-card
+             */
+            key: string;
+            /**
+             * Reason
+             * @description Why, for everybody who wonders.
+             * @default
+             */
+            reason: string;
+            /**
+             * Until
+             * @description When it ends by itself; null when a person ends it.
+             */
+            until?: string | null;
+        };
+        /**
+         * PauseResource
+         * @description A pause that is in force.
+         */
+        PauseResource: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /**
+             * Scope
+             * @enum {string}
+             */
+            scope: "namespace" | "group" | "scene" | "target";
+            /** Key */
+            key: string;
+            /** Reason */
+            reason: string;
+            /** Author */
+            author: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Until */
+            until: string | null;
         };
         /**
          * Peak
@@ -3084,6 +3690,39 @@ export interface components {
              * @default true
              */
             enabled: boolean;
+            /**
+             * @description Who is told how its tasks end, unless their reports say otherwise.
+             * @default {}
+             */
+            callbacks: components["schemas"]["Callbacks"];
+            /**
+             * @description Parts of the policy of those callbacks.
+             * @default {}
+             */
+            callback_policy: components["schemas"]["Policy"];
+            /**
+             * Payload Schema
+             * @description JSON Schema 2020-12 of `{args, kwargs, body}`, which every edit must fit; empty for none.
+             * @default {}
+             * @example {
+             *       "properties": {
+             *         "kwargs": {
+             *           "required": [
+             *             "amount"
+             *           ]
+             *         }
+             *       }
+             *     }
+             */
+            payload_schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Schema On Report
+             * @description Whether reports must fit it, too.
+             * @default false
+             */
+            schema_on_report: boolean;
         };
         /**
          * SceneCreation
@@ -3105,6 +3744,39 @@ export interface components {
              * @default {}
              */
             policy: components["schemas"]["Policy"];
+            /**
+             * @description Who is told how its tasks end, unless their reports say otherwise.
+             * @default {}
+             */
+            callbacks: components["schemas"]["Callbacks"];
+            /**
+             * @description Parts of the policy of those callbacks.
+             * @default {}
+             */
+            callback_policy: components["schemas"]["Policy"];
+            /**
+             * Payload Schema
+             * @description JSON Schema 2020-12 of `{args, kwargs, body}`, which every edit must fit; empty for none.
+             * @default {}
+             * @example {
+             *       "properties": {
+             *         "kwargs": {
+             *           "required": [
+             *             "amount"
+             *           ]
+             *         }
+             *       }
+             *     }
+             */
+            payload_schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Schema On Report
+             * @description Whether reports must fit it, too.
+             * @default false
+             */
+            schema_on_report: boolean;
         };
         /**
          * SceneDocument
@@ -3127,6 +3799,39 @@ export interface components {
              * @default {}
              */
             policy: components["schemas"]["Policy"];
+            /**
+             * @description Who is told how its tasks end, unless their reports say otherwise.
+             * @default {}
+             */
+            callbacks: components["schemas"]["Callbacks"];
+            /**
+             * @description Parts of the policy of those callbacks.
+             * @default {}
+             */
+            callback_policy: components["schemas"]["Policy"];
+            /**
+             * Payload Schema
+             * @description JSON Schema 2020-12 of `{args, kwargs, body}`, which every edit must fit; empty for none.
+             * @default {}
+             * @example {
+             *       "properties": {
+             *         "kwargs": {
+             *           "required": [
+             *             "amount"
+             *           ]
+             *         }
+             *       }
+             *     }
+             */
+            payload_schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Schema On Report
+             * @description Whether reports must fit it, too.
+             * @default false
+             */
+            schema_on_report: boolean;
         };
         /**
          * SceneDocument
@@ -3149,6 +3854,39 @@ export interface components {
              * @default {}
              */
             policy: unknown;
+            /**
+             * @description Who is told how its tasks end, unless their reports say otherwise.
+             * @default {}
+             */
+            callbacks: unknown;
+            /**
+             * @description Parts of the policy of those callbacks.
+             * @default {}
+             */
+            callback_policy: unknown;
+            /**
+             * Payload Schema
+             * @description JSON Schema 2020-12 of `{args, kwargs, body}`, which every edit must fit; empty for none.
+             * @default {}
+             * @example {
+             *       "properties": {
+             *         "kwargs": {
+             *           "required": [
+             *             "amount"
+             *           ]
+             *         }
+             *       }
+             *     }
+             */
+            payload_schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Schema On Report
+             * @description Whether reports must fit it, too.
+             * @default false
+             */
+            schema_on_report: boolean;
         };
         /**
          * ScenePolicyChange
@@ -3210,6 +3948,32 @@ export interface components {
              */
             policy_version: number;
             /**
+             * Callbacks
+             * @description Who is told how its tasks end, unless their reports say otherwise.
+             */
+            callbacks: {
+                [key: string]: unknown;
+            };
+            /**
+             * Callback Policy
+             * @description Parts of the policy of those callbacks.
+             */
+            callback_policy: {
+                [key: string]: unknown;
+            };
+            /**
+             * Payload Schema
+             * @description The JSON Schema of its payloads; empty for none.
+             */
+            payload_schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Schema On Report
+             * @description Whether reports are checked against it, too.
+             */
+            schema_on_report: boolean;
+            /**
              * Enabled
              * @description Whether it takes reports.
              */
@@ -3219,6 +3983,18 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+        };
+        /**
+         * SecretRotation
+         * @description How a new secret takes the place of the one in use.
+         */
+        SecretRotation: {
+            /**
+             * Keep Previous Seconds
+             * @description How long the one in use stays live beside the new one; 0 ends it now.
+             * @default 86400
+             */
+            keep_previous_seconds: number;
         };
         /**
          * Setting
@@ -3247,6 +4023,11 @@ export interface components {
         SigningSecrets: {
             /** Signing Secrets */
             signing_secrets: string[];
+            /**
+             * Previous Until
+             * @description When the second one ends; null when there is none.
+             */
+            previous_until: string | null;
         };
         /**
          * SimulationRequest
@@ -3366,6 +4147,16 @@ export interface components {
             latest_seconds: number;
         };
         /**
+         * SuccessAfter
+         * @description How many tasks needed this many attempts to succeed.
+         */
+        SuccessAfter: {
+            /** Attempts */
+            attempts: number;
+            /** Count */
+            count: number;
+        };
+        /**
          * SurvivalPoint
          * @description A point of the survival curve.
          *
@@ -3424,6 +4215,50 @@ export interface components {
              * @description Why; it is shown with the task.
              */
             reason?: string | null;
+        };
+        /**
+         * TaskCount
+         * @description How many tasks a selection means.
+         */
+        TaskCount: {
+            /** Count */
+            count: number;
+            /**
+             * Exact
+             * @description Whether they were counted; otherwise a sample was, and this is an estimate.
+             */
+            exact: boolean;
+        };
+        /**
+         * TaskCounters
+         * @description What the present generation has been through, each kind apart. Only failures are spent.
+         */
+        TaskCounters: {
+            /**
+             * Failures
+             * @description Attempts that failed and are spent.
+             */
+            failures: number;
+            /**
+             * Snoozes
+             * @description Attempts after which the client, or a rule, said: too early.
+             */
+            snoozes: number;
+            /**
+             * Parks
+             * @description Times that it had to wait for its target.
+             */
+            parks: number;
+            /**
+             * Throttles
+             * @description Attempts that its target put off with 429 or 503, where those are not spent.
+             */
+            throttles: number;
+            /**
+             * Interruptions
+             * @description Attempts that were delivered again because their worker was lost.
+             */
+            interruptions: number;
         };
         /**
          * TaskCounts
@@ -3571,7 +4406,15 @@ export interface components {
             policy?: components["schemas"]["Policy"] | null;
             /** @description Why the call failed. */
             error?: components["schemas"]["ReportedError"] | null;
-            /** @description Who is told of the end. */
+            /**
+             * @description Who is told of the end. What is left out is as the scene says; null is nobody.
+             * @example {
+             *       "on_dead": {
+             *         "url": "https://example.com/hook"
+             *       },
+             *       "on_success": "orders.charged"
+             *     }
+             */
             callbacks?: components["schemas"]["Callbacks"] | null;
             /**
              * Trace Context
@@ -3616,6 +4459,8 @@ export interface components {
             status: components["schemas"]["TaskStatus"];
             /** @description Why it ended without success; null unless it is dead. */
             dead_reason: components["schemas"]["DeadReason"] | null;
+            /** @description What it waits for while it is parked. */
+            parked_for: components["schemas"]["ParkedFor"] | null;
             /**
              * Why
              * @description Why it is where it is, and its next attempt when it is.
@@ -3631,6 +4476,7 @@ export interface components {
              * @description Attempts that this generation has spent.
              */
             attempts: number;
+            counters: components["schemas"]["TaskCounters"];
             /** Max Attempts */
             max_attempts: number;
             /** Next Attempt At */
@@ -3650,6 +4496,11 @@ export interface components {
             duplicates: number;
             /** Target */
             target: unknown;
+            /**
+             * Target Key
+             * @description What its breaker, budget and slow start go by: `host:…` or `scene:…`.
+             */
+            target_key: string;
             /**
              * Policy Version
              * @description The scene's version that its policy was made from.
@@ -3698,10 +4549,10 @@ export interface components {
             } | null;
             /**
              * Callbacks
-             * @description Executors that are told of its end.
+             * @description Who is told of its end, where its report says so.
              */
             callbacks: {
-                [key: string]: string;
+                [key: string]: unknown;
             } | null;
             /** Args */
             args: unknown[];
@@ -3759,6 +4610,8 @@ export interface components {
             status: components["schemas"]["TaskStatus"];
             /** @description Why it ended without success; null unless it is dead. */
             dead_reason: components["schemas"]["DeadReason"] | null;
+            /** @description What it waits for while it is parked. */
+            parked_for: components["schemas"]["ParkedFor"] | null;
             /**
              * Why
              * @description Why it is where it is, and its next attempt when it is.
@@ -3774,6 +4627,7 @@ export interface components {
              * @description Attempts that this generation has spent.
              */
             attempts: number;
+            counters: components["schemas"]["TaskCounters"];
             /** Max Attempts */
             max_attempts: number;
             /** Next Attempt At */
@@ -3793,6 +4647,11 @@ export interface components {
             duplicates: number;
             /** Target */
             target: unknown;
+            /**
+             * Target Key
+             * @description What its breaker, budget and slow start go by: `host:…` or `scene:…`.
+             */
+            target_key: string;
             /**
              * Policy Version
              * @description The scene's version that its policy was made from.
@@ -3829,6 +4688,91 @@ export interface components {
             /** Metadata */
             metadata: {
                 [key: string]: unknown;
+            };
+        };
+        /**
+         * Throughput
+         * @description What ended within one bucket of time.
+         */
+        Throughput: {
+            /**
+             * At
+             * Format: date-time
+             * @description Its begin.
+             */
+            at: string;
+            /**
+             * Succeeded
+             * @description Tasks.
+             */
+            succeeded: number;
+            /**
+             * Dead
+             * @description Tasks.
+             */
+            dead: number;
+            /**
+             * Cancelled
+             * @description Tasks.
+             */
+            cancelled: number;
+            /**
+             * Attempts
+             * @description Attempts, of whatever outcome.
+             */
+            attempts: number;
+            /**
+             * Failed
+             * @description Attempts that failed or timed out.
+             */
+            failed: number;
+        };
+        /**
+         * Vitals
+         * @description Whether what Redrive stands on works.
+         */
+        Vitals: {
+            /**
+             * Database
+             * @description It gave this answer.
+             * @default up
+             * @constant
+             */
+            database: "up";
+            /**
+             * Engine
+             * @description Temporal, asked within the last seconds.
+             * @enum {string}
+             */
+            engine: "up" | "down";
+            /**
+             * Reconciler
+             * @description Whether the last comparison of workflows and tasks is recent; workers make them.
+             * @enum {string}
+             */
+            reconciler: "ok" | "late" | "never";
+            /** Reconciled At */
+            reconciled_at: string | null;
+            /**
+             * Repaired
+             * @description What the last comparison repaired.
+             */
+            repaired: number;
+        };
+        /**
+         * WebhookCallback
+         * @description Any HTTP URL, which is told by a signed POST.
+         *
+         *     Attributes:
+         *         url: Absolute `http` or `https` URL without user information.
+         *         headers: Headers to add. Those that Redrive or HTTP itself sets cannot be given.
+         */
+        WebhookCallback: {
+            /** Url */
+            url: string;
+            /** Headers */
+            headers?: {
+                [key: string]: string;
             };
         };
         /**
@@ -3921,38 +4865,51 @@ export interface operations {
     "tasks-list_tasks": {
         parameters: {
             query?: {
-                group?: string | null;
-                scene?: string | null;
-                /** @description One of these; repeat it, or separate by commas. */
-                status?: string[];
-                /** @description One of these; likewise. */
-                dead_reason?: string[];
-                /** @description Exactly this. */
-                business_key?: string | null;
-                /** @description Exactly this. */
-                idempotency_key?: string | null;
-                /** @description Part of the error's class or message. */
-                error?: string | null;
-                /** @description Part of a key, the executor, the scene or the error; or the id. */
-                q?: string | null;
-                created_after?: string | null;
-                created_before?: string | null;
-                updated_after?: string | null;
-                updated_before?: string | null;
-                next_after?: string | null;
-                next_before?: string | null;
-                /** @description `-` for the latest first. Sorting by `next_attempt_at` leaves out tasks without one. */
-                sort?: "created_at" | "-created_at" | "updated_at" | "-updated_at" | "next_attempt_at" | "-next_attempt_at";
+                /** @description `-` for the latest or greatest first. Sorting by an instant leaves out tasks without it. */
+                sort?: "created_at" | "-created_at" | "updated_at" | "-updated_at" | "next_attempt_at" | "-next_attempt_at" | "finished_at" | "-finished_at" | "priority" | "-priority" | "attempts" | "-attempts";
                 /** @description The most items of one page. */
                 limit?: number;
                 /** @description Where the page begins: `next_cursor` of the page before. */
                 cursor?: string | null;
                 /** @description The namespace, in place of the header. */
                 namespace?: string | null;
+                group?: string | null;
+                scene?: string | null;
+                /** @description Reported tasks, or callbacks. */
+                kind?: ("task" | "callback") | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                status?: string[];
+                /** @description One of these; likewise. */
+                dead_reason?: string[];
+                /** @description Fingerprint of the last error. */
+                fingerprint?: string | null;
+                /** @description Part of the error's class or message. */
+                error?: string | null;
+                /** @description Part of a key, the executor, the scene or the error; or the id. */
+                q?: string | null;
+                /** @description Exactly this. */
+                business_key?: string | null;
+                /** @description Exactly this. */
+                idempotency_key?: string | null;
+                priority?: number | null;
+                /** @description Callbacks of this task. */
+                parent_id?: string | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                ids?: string[];
+                created_after?: string | null;
+                created_before?: string | null;
+                updated_after?: string | null;
+                updated_before?: string | null;
+                next_after?: string | null;
+                next_before?: string | null;
+                finished_after?: string | null;
+                finished_before?: string | null;
             };
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -4024,6 +4981,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -4144,6 +5103,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -4237,6 +5198,110 @@ export interface operations {
             };
         };
     };
+    "tasks-count_tasks": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+                group?: string | null;
+                scene?: string | null;
+                /** @description Reported tasks, or callbacks. */
+                kind?: ("task" | "callback") | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                status?: string[];
+                /** @description One of these; likewise. */
+                dead_reason?: string[];
+                /** @description Fingerprint of the last error. */
+                fingerprint?: string | null;
+                /** @description Part of the error's class or message. */
+                error?: string | null;
+                /** @description Part of a key, the executor, the scene or the error; or the id. */
+                q?: string | null;
+                /** @description Exactly this. */
+                business_key?: string | null;
+                /** @description Exactly this. */
+                idempotency_key?: string | null;
+                priority?: number | null;
+                /** @description Callbacks of this task. */
+                parent_id?: string | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                ids?: string[];
+                created_after?: string | null;
+                created_before?: string | null;
+                updated_after?: string | null;
+                updated_before?: string | null;
+                next_after?: string | null;
+                next_before?: string | null;
+                finished_after?: string | null;
+                finished_before?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCount"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "tasks-get_task": {
         parameters: {
             query?: {
@@ -4246,6 +5311,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -4329,6 +5396,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -4419,6 +5488,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -4533,6 +5604,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -4647,6 +5720,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -4761,6 +5836,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -4875,6 +5952,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -4989,6 +6068,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -5107,6 +6188,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -5190,6 +6273,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -5301,6 +6386,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -5412,6 +6499,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -5505,6 +6594,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -5576,6 +6667,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -5687,6 +6780,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -5770,6 +6865,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -5860,6 +6957,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -5965,6 +7064,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6048,6 +7149,115 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Name of the group. */
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SecretRotation"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SigningSecrets"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "groups-end_previous_signing_secret": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6131,6 +7341,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6214,6 +7426,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6328,6 +7542,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6413,6 +7629,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6505,6 +7723,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6612,6 +7832,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6719,6 +7941,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6804,6 +8028,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -6889,6 +8115,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -6991,6 +8219,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the task. */
@@ -7087,6 +8317,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -7172,6 +8404,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -7259,6 +8493,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -7366,6 +8602,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the group. */
@@ -7473,6 +8711,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -7549,7 +8789,7 @@ export interface operations {
             query?: {
                 /** @description Only tell what would change. */
                 dry_run?: boolean;
-                /** @description Delete groups and scenes that the document does not name. */
+                /** @description Delete groups, scenes and limits that the document does not name. */
                 prune?: boolean;
                 /** @description The namespace, in place of the header. */
                 namespace?: string | null;
@@ -7557,6 +8797,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -7668,6 +8910,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the namespace. */
@@ -7751,6 +8995,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the namespace. */
@@ -7841,6 +9087,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Name of the namespace. */
@@ -7946,6 +9194,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -8017,6 +9267,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -8119,6 +9371,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -8230,6 +9484,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the node. */
@@ -8335,6 +9591,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the node. */
@@ -8419,6 +9677,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -8490,6 +9750,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the node. */
@@ -8573,10 +9835,539 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the node. */
                 node_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "limits-list_limits": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_LimitResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "limits-put_limit": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description What kind of scope. */
+                scope: "group" | "scene" | "target";
+                /** @description Its name: `orders`, `orders/charge-card` or `host:api.example`. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LimitDocument"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "limits-delete_limit": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description What kind of scope. */
+                scope: "group" | "scene" | "target";
+                /** @description Its name: `orders`, `orders/charge-card` or `host:api.example`. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "pauses-list_pauses": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_PauseResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "pauses-create_pause": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PauseCreation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "pauses-end_pause": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the pause. */
+                pause_id: string;
             };
             cookie?: never;
         };
@@ -8656,6 +10447,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -8727,6 +10520,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -8829,6 +10624,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path: {
                 /** @description Id of the key. */
@@ -8901,6 +10698,91 @@ export interface operations {
             };
         };
     };
+    "audit-list_audit": {
+        parameters: {
+            query?: {
+                /** @description Such as `task`, `scene` or `group`. */
+                subject_kind?: string | null;
+                /** @description Its id or name; of a scene `group/scene`. */
+                subject_id?: string | null;
+                /** @description Exactly this. */
+                actor?: string | null;
+                /** @description What belongs to this group. */
+                group?: string | null;
+                /** @description The most items of one page. */
+                limit?: number;
+                /** @description Where the page begins: `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditEntryResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stats-count_tasks": {
         parameters: {
             query?: {
@@ -8911,6 +10793,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -8973,6 +10857,83 @@ export interface operations {
             };
         };
     };
+    "stats-show_overview": {
+        parameters: {
+            query?: {
+                /** @description How far back. */
+                range?: "1h" | "6h" | "24h" | "7d";
+                /** @description Only this group. */
+                group?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stats-list_reconciler_runs": {
         parameters: {
             query?: {
@@ -8984,6 +10945,8 @@ export interface operations {
             header?: {
                 /** @description The namespace; `default` when left out. */
                 "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
             };
             path?: never;
             cookie?: never;

@@ -91,4 +91,4 @@ def _known(row: Namespace | None, name: str) -> Namespace:
 
 
 def _resource(row: Namespace) -> NamespaceResource:
-    return NamespaceResource.model_validate(row.model_dump())
+    return NamespaceResource.model_validate(row.model_dump(include=set(NamespaceResource.model_fields)))

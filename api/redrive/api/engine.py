@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -157,6 +158,17 @@ class Engine:
         except RuntimeError as error:
             raise EngineUnavailable(f"Temporal took no workflow: {error}") from None
 
+    async def stop_replaced(self, claim: Claim) -> None:
+        """End the workflow of the generation before, which a newer report has replaced.
+
+        It would find out by itself when its next attempt is due. Should Temporal not answer, the reconciler ends it.
+        """
+        name = workflow_id(claim.namespace, str(claim.id), claim.generation - 1)
+        with contextlib.suppress(RPCError, RuntimeError):
+            await self.client.get_workflow_handle(name).terminate(
+                reason="Redrive: a newer report has replaced the task", rpc_timeout=timedelta(seconds=START_SECONDS)
+            )
+
     async def wake(self, key: WorkflowKey) -> None:
         """Tell a parked task that its target may be back.
 
@@ -222,7 +234,6 @@ def _no_answer() -> str:
 
 
 def _task_run(claim: Claim) -> TaskRun:
-    replayed = claim.generation > 1 and claim.attempts == 0
     return TaskRun(
         namespace=claim.namespace,
         task_id=str(claim.id),
@@ -243,5 +254,5 @@ def _task_run(claim: Claim) -> TaskRun:
         task_queue=claim.target.get("task_queue"),
         target_key=claim.target_key,
         counters=dict(claim.counters),
-        trigger="manual" if replayed else "timer",
+        trigger="manual" if claim.replayed else "timer",
     )

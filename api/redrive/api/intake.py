@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from redrive.store import scenes
+from redrive.store.blocks import find_replacing, replace_tasks
 from redrive.store.callbacks import insert_callback
 from redrive.store.database import Database
 from redrive.store.tasks import KeyedTask, NewTask, find_keyed, insert_tasks, release_keys
@@ -41,14 +42,16 @@ class Inserted:
     Attributes:
         ids: Those that are new.
         known: For the others, the older tasks that have their idempotency keys or report ids.
+        waiting: Of the new ones those that wait for the end of an older one, as they are.
     """
 
     ids: set[UUID]
     known: Mapping[UUID, KeyedTask]
+    waiting: Mapping[UUID, NewTask] = field(default_factory=dict[UUID, NewTask])
 
-    def older(self, task: NewTask) -> KeyedTask | None:
-        """Give the older task of a key; None when the task itself is new."""
-        return None if task.id in self.ids else self.known[task.id]
+    def outcome(self, task: NewTask) -> NewTask | KeyedTask:
+        """Give a task as it was inserted, or else the older task of its key."""
+        return self.waiting.get(task.id, task) if task.id in self.ids else self.known[task.id]
 
 
 class Intake:
@@ -60,19 +63,19 @@ class Intake:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: deque[tuple[NewTask, asyncio.Future[KeyedTask | None]]] = deque()
+        self._waiting: deque[tuple[NewTask, asyncio.Future[NewTask | KeyedTask]]] = deque()
         self._transactions: set[asyncio.Task[None]] = set()
 
-    async def insert_one(self, task: NewTask) -> KeyedTask | None:
+    async def insert_one(self, task: NewTask) -> NewTask | KeyedTask:
         """Insert a task, in one transaction with others that come at the same time.
 
         Args:
             task: The task. Its scene exists.
 
         Returns:
-            The older task of its idempotency key; None when it was inserted.
+            The task as it was inserted, or the older one of its idempotency key.
         """
-        settled: asyncio.Future[KeyedTask | None] = asyncio.get_running_loop().create_future()
+        settled: asyncio.Future[NewTask | KeyedTask] = asyncio.get_running_loop().create_future()
         self._waiting.append((task, settled))
         if len(self._transactions) < _TRANSACTIONS:
             transaction = asyncio.create_task(self._drain())
@@ -97,16 +100,19 @@ class Intake:
             try:
                 async with self._database.begin() as session:
                     await _create_scenes(session, sorted(missing), author)
-                    ids = await insert_tasks(session, ordered)
-                    older = [task for task in ordered if task.id not in ids]
+                    again = await _sent_again(session, ordered)
+                    fresh = [task for task in ordered if task.id not in again]
+                    ids = await insert_tasks(session, fresh)
+                    older = [task for task in fresh if task.id not in ids]
                     if older and (free := await release_keys(session, older)):
                         ids |= await insert_tasks(session, [task for task in older if task.id in free])
                         older = [task for task in older if task.id not in ids]
-                    known = await find_keyed(session, older) if older else {}
+                    met = await _meet(session, older) if older else Inserted(set(), {})
+                    ids |= met.ids
                     for task in ordered:
                         if task.finished_at is not None and task.id in ids:
                             await insert_callback(session, task.id)  # it has ended before it could begin
-                return await self._again(Inserted(ids, known), older)
+                return await self._again(Inserted(ids, {**met.known, **again}, met.waiting), older)
             except OperationalError as error:
                 if getattr(error.orig, "sqlstate", None) != _DEADLOCK or not left:
                     raise
@@ -114,18 +120,18 @@ class Intake:
 
     async def _again(self, inserted: Inserted, older: Sequence[NewTask]) -> Inserted:
         """Insert what has neither been inserted nor found: its older task was deleted between the two statements."""
-        lost = [task for task in older if task.id not in inserted.known]
+        lost = [task for task in older if task.id not in inserted.known and task.id not in inserted.ids]
         if not lost:
             return inserted
         more = await self.insert(lost)
-        return Inserted(inserted.ids | more.ids, {**inserted.known, **more.known})
+        return Inserted(inserted.ids | more.ids, {**inserted.known, **more.known}, {**inserted.waiting, **more.waiting})
 
     async def _drain(self) -> None:
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
             await self._settle(taken)
 
-    async def _settle(self, taken: Sequence[tuple[NewTask, asyncio.Future[KeyedTask | None]]]) -> None:
+    async def _settle(self, taken: Sequence[tuple[NewTask, asyncio.Future[NewTask | KeyedTask]]]) -> None:
         try:
             inserted = await self.insert([task for task, _ in taken])
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait, who raise it
@@ -140,7 +146,33 @@ class Intake:
             return
         for task, settled in taken:
             if not settled.done():
-                settled.set_result(inserted.older(task))
+                settled.set_result(inserted.outcome(task))
+
+
+async def _sent_again(session: AsyncSession, tasks: Sequence[NewTask]) -> Mapping[UUID, KeyedTask]:
+    """Find reports that have replaced a task before. Those alone are not known by the report id of a task."""
+    replacing = [task for task in tasks if task.block == "overlay" and task.report_id is not None]
+    return await find_replacing(session, replacing) if replacing else {}
+
+
+async def _meet(session: AsyncSession, tasks: Sequence[NewTask]) -> Inserted:
+    """Let reports meet the older tasks of their keys: join them, replace them, or wait for their end."""
+    known = await find_keyed(session, tasks)
+    living = [task for task in tasks if (older := known.get(task.id)) and older.lives and not older.same_report]
+    # Of several reports that replace one task the last one stays.
+    replacing = {known[task.id].id: task for task in living if task.block == "overlay"}
+    replaced = await replace_tasks(session, replacing) if replacing else set[UUID]()
+    for task in living:
+        if task.block == "overlay" and known[task.id].id in replaced:
+            known[task.id] = replace(known[task.id], replaced=True)
+    waiting = {task.id: _behind(task, known.pop(task.id)) for task in living if task.block == "enqueue"}
+    ids = await insert_tasks(session, list(waiting.values())) if waiting else set[UUID]()
+    return Inserted(ids, known, waiting)
+
+
+def _behind(task: NewTask, older: KeyedTask) -> NewTask:
+    why = f"waits for the end of task {older.id}, which has the same key, and of those that came before it"
+    return replace(task, queue_key=task.idempotency_key, next_attempt_at=None, why=why)
 
 
 def key_of(task: NewTask) -> Key:

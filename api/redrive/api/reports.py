@@ -125,12 +125,12 @@ class Reporter:
             if isinstance(scene := known[task.group, task.scene], KnownScene) and not scene.exists
         }
         if len(tasks) == 1 and not missing:
-            older = {tasks[0].id: await self._intake.insert_one(tasks[0])}
+            stored = {tasks[0].id: await self._intake.insert_one(tasks[0])}
         else:
             inserted = await self._intake.insert(tasks, missing, access.author)
-            older = {task.id: inserted.older(task) for task in tasks}
+            stored = {task.id: inserted.outcome(task) for task in tasks}
         return [
-            _settle(outcome, older[outcome.task.id]) if isinstance(outcome, Accepted) else outcome
+            _settle(outcome, stored[outcome.task.id]) if isinstance(outcome, Accepted) else outcome
             for outcome in outcomes
         ]
 
@@ -204,6 +204,8 @@ class Reporter:
             kwargs=report.kwargs,
             body=report.body,
             dedupe_seconds=report.dedupe_seconds,
+            # What is dead on arrival neither replaces a living task nor waits for one.
+            block="concurrent" if dead and effective.policy.block in ("overlay", "enqueue") else effective.policy.block,
             report_id=report.report_id,
             callbacks=report.callbacks or None,
         )
@@ -275,11 +277,14 @@ def _scene_of(report: TaskReport) -> SceneName:
     return report.group, report.scene
 
 
-def _settle(accepted: Accepted, older: KeyedTask | None) -> Outcome:
+def _settle(accepted: Accepted, stored: NewTask | KeyedTask) -> Outcome:
     task = accepted.task
-    if older is None:
-        return accepted
-    if older.payload_hash == task.payload_hash:
+    if isinstance(stored, NewTask):
+        return Accepted(stored, accepted.payload)
+    older = stored
+    # A report that is sent again after another one has replaced its task is known by its id alone.
+    known = older.replaced or (older.same_report and task.block == "overlay")
+    if known or older.payload_hash == task.payload_hash:
         return Duplicate(older.id)
     detail = (
         f"key {task.idempotency_key!r} of scene {task.scene!r}, or the report's own id, belongs to task {older.id}, "

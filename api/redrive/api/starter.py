@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from redrive.api.engine import Engine, EngineUnavailable, StartRefused
 from redrive.api.listener import Listener
 from redrive.core.errors import RedriveError
-from redrive.store import tasks
+from redrive.store import blocks, tasks
 from redrive.store.database import Database
 from redrive.store.restraints import RestraintsCache
 from redrive.store.settings import Settings
@@ -71,6 +71,8 @@ class Starter:
                     while await self.round():
                         wait = RETRY_FIRST
                     await self._start_over()
+                    async with self._database.session() as session:
+                        await blocks.start_waiting(session)
                     await listener.wait(POLL_SECONDS)
                 except (EngineUnavailable, SQLAlchemyError, OSError) as error:
                     _LOG.warning("starting workflows is put off for %.1f s: %s", wait, _reason(error))
@@ -122,6 +124,8 @@ class Starter:
             await self._engine.start_task(claim, self._clock())
         except (EngineUnavailable, StartRefused) as error:
             return error
+        if claim.replaces:
+            await self._engine.stop_replaced(claim)
         return None
 
 

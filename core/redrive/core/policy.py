@@ -450,7 +450,6 @@ def check_in_force(policy: Policy, path: str = "policy") -> None:
         "breaker": policy.breaker is not None,
         "budget": policy.budget is not None,
         "slow_start": policy.slow_start is not None,
-        "block": policy.block != "discard",
         "poison.action": policy.poison is not None and policy.poison.action == "park",
         "classification": any(rule.action == "park" for rule in policy.classification),
     }

@@ -214,7 +214,15 @@ class Task(Table, table=True):
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         # The starter's queue, by group: as small as the backlog, however many rows have gone through it.
-        Index("ix_tasks_pending", "namespace", "group", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+        Index(
+            "ix_tasks_pending", "namespace", "group", "next_attempt_at",
+            postgresql_where=text("status = 'pending' AND queue_key IS NULL"),
+        ),
+        # What waits for the end of another task of its key, in the order of the reports.
+        Index(
+            "ix_tasks_queue", "namespace", "group", "scene", "queue_key", "id",
+            postgresql_where=text("queue_key IS NOT NULL"),
+        ),
         # What is due next, per namespace; also the reconciler's walk.
         Index("ix_tasks_due", "namespace", "next_attempt_at", "id", postgresql_where=text(_any_of("status", OPEN))),
         Index("ix_tasks_parked", "namespace", "group", "id", postgresql_where=text("status = 'parked'")),
@@ -268,6 +276,7 @@ class Task(Table, table=True):
     claimed_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     idempotency_key: str | None = Field(default=None, sa_column=_text(nullable=True))
     dedupe_key: str | None = Field(default=None, sa_column=_text(nullable=True))
+    queue_key: str | None = Field(default=None, sa_column=_text(nullable=True))
     dedupe_seconds: float | None = Field(default=None)
     report_id: str | None = Field(default=None, sa_column=_text(nullable=True))
     payload_hash: str = Field(sa_column=_text())
@@ -297,10 +306,15 @@ class Task(Table, table=True):
 class Payload(Table, table=True):
     """What a target is given. JSON is kept as it came: key order and numbers unchanged."""
 
-    __table_args__ = (ForeignKeyConstraint(["task_id"], ["tasks.id"], ondelete="CASCADE"),)
+    __table_args__ = (
+        ForeignKeyConstraint(["task_id"], ["tasks.id"], ondelete="CASCADE"),
+        # The reports that replaced what was there; the first one is that of the task.
+        Index("ix_payloads_report_id", "report_id", postgresql_where=text("report_id IS NOT NULL")),
+    )
 
     task_id: UUID = Field(primary_key=True)
     revision: int = Field(default=1, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    report_id: str | None = Field(default=None, sa_column=_text(nullable=True))
     args: list[Any] = Field(sa_column=Column(JSON, nullable=False))
     kwargs: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     body: Any = Field(default=None, sa_column=Column(JSON, nullable=True))

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from redrive.core.messages import DispatchCommand, Record
+from redrive.core.policy import Block
 from redrive.core.states import OPEN, REPLAYABLE, TERMINAL, TaskStatus, sources_of
 from redrive.store.signing import LIVE_SECRETS
 from redrive.store.tables import Payload, Task
@@ -75,19 +76,32 @@ class NewTask:
     dedupe_seconds: float | None = None
     report_id: str | None = None
     callbacks: Mapping[str, Any] | None = None
+    block: Block = "discard"
+    queue_key: str | None = None
 
     @property
     def dedupe_key(self) -> str | None:
         """What only one task may have: the idempotency key, until it is released."""
-        return self.idempotency_key
+        return None if self.block == "concurrent" or self.queue_key is not None else self.idempotency_key
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedTask:
-    """What the idempotency of a report depends on."""
+    """What the idempotency of a report depends on.
+
+    Attributes:
+        id: The older task.
+        payload_hash: What it was reported with.
+        lives: Whether it has not ended.
+        same_report: Whether it was made, or replaced, by the very same report.
+        replaced: Whether the report has replaced it.
+    """
 
     id: UUID
     payload_hash: str
+    lives: bool = False
+    same_report: bool = False
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +127,16 @@ class Claim:
     target: Mapping[str, Any]
     target_key: str
     counters: Mapping[str, Any]
+
+    @property
+    def replayed(self) -> bool:
+        """Whether somebody wanted this generation to begin at once."""
+        return self.generation > 1 and self.attempts == 0 and self.delay_seconds is None
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a newer report began this generation, whose predecessor may not have ended."""
+        return self.generation > 1 and self.attempts == 0 and self.delay_seconds is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +202,16 @@ _INPUT_TYPES: Final = {
     "id": "uuid", "namespace": "text", "group": "text", "scene": "text", "kind": "text", "parent_id": "uuid",
     "executor": "text", "status": "text", "dead_reason": "text", "why": "text", "max_attempts": "int",
     "priority": "int", "delay_seconds": "float8", "next_attempt_at": "timestamptz", "deadline": "timestamptz",
-    "idempotency_key": "text", "dedupe_key": "text", "dedupe_seconds": "float8", "report_id": "text",
-    "payload_hash": "text", "business_key": "text", "target": "jsonb", "policy": "jsonb",
+    "idempotency_key": "text", "dedupe_key": "text", "queue_key": "text", "dedupe_seconds": "float8",
+    "report_id": "text", "payload_hash": "text", "business_key": "text", "target": "jsonb", "policy": "jsonb",
     "policy_override": "jsonb", "policy_version": "int", "error_type": "text", "error_message": "text",
     "error_stack": "text", "fingerprint": "text", "trace_context": "jsonb", "metadata": "jsonb",
     "callbacks": "jsonb", "created_at": "timestamptz", "finished_at": "timestamptz",
 }  # fmt: skip
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in _INPUT_TYPES)
-_DEFINITIONS: Final = ", ".join(f'"{name}" {kind}' for name, kind in _INPUT_TYPES.items())
+INPUT_DEFINITIONS: Final = ", ".join(f'"{name}" {kind}' for name, kind in _INPUT_TYPES.items())
+"""The columns of `input_row` as `json_to_recordset` is told of them, beside `args`, `kwargs` and `body` as text."""
+
 
 # Rules on dead letters count these rows (`redrive.store.alerts`): a death costs no statement more.
 _DEATH: Final = """INSERT INTO alert_events (namespace, kind, "group", scene, task_id, facts)
@@ -199,7 +225,7 @@ _INSERT: Final = text(
     f"""
     WITH input AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:rows AS json))
-        AS input({_DEFINITIONS}, args text, kwargs text, body text)
+        AS input({INPUT_DEFINITIONS}, args text, kwargs text, body text)
     ), inserted AS (
         INSERT INTO tasks ({_COLUMNS}, started_at, updated_at)
         SELECT {_COLUMNS}, created_at, created_at FROM input
@@ -226,14 +252,14 @@ async def insert_tasks(session: AsyncSession, tasks: Sequence[NewTask]) -> set[U
     Returns:
         The ids that were inserted.
     """
-    rows = json.dumps([_input_row(task) for task in tasks], default=str, ensure_ascii=True, allow_nan=False)
+    rows = json.dumps([input_row(task) for task in tasks], default=str, ensure_ascii=True, allow_nan=False)
     inserted = set((await session.execute(_INSERT, {"rows": rows})).scalars())
     if inserted:
         await notify_pending(session)
     return inserted
 
 
-def _input_row(task: NewTask) -> dict[str, Any]:
+def input_row(task: NewTask) -> dict[str, Any]:
     """Write a task for `json_to_recordset`.
 
     Payloads go as text: as a part of the whole they would be read for jsonb, which knows no NUL, while a json column
@@ -254,7 +280,7 @@ async def notify_pending(session: AsyncSession) -> None:
 
 
 async def find_keyed(session: AsyncSession, tasks: Sequence[NewTask]) -> dict[UUID, KeyedTask]:
-    """Find the tasks that stand in the way of new ones, and count one duplicate for each of them.
+    """Find the tasks that stand in the way of new ones, and count one duplicate for each that is joined to one.
 
     Args:
         session: A transaction.
@@ -268,21 +294,28 @@ async def find_keyed(session: AsyncSession, tasks: Sequence[NewTask]) -> dict[UU
         WITH wanted AS (
             SELECT * FROM unnest(
                 CAST(:ids AS uuid[]), CAST(:namespaces AS text[]), CAST(:groups AS text[]), CAST(:scenes AS text[]),
-                CAST(:keys AS text[]), CAST(:report_ids AS text[])
-            ) AS wanted(new_id, namespace, "group", scene, key, report_id)
+                CAST(:keys AS text[]), CAST(:report_ids AS text[]), CAST(:waiting AS boolean[])
+            ) AS wanted(new_id, namespace, "group", scene, key, report_id, waiting)
         ), found AS (
-            SELECT wanted.new_id, COALESCE(same_report.id, same_key.id) AS id FROM wanted
+            SELECT wanted.new_id, COALESCE(same_report.id, same_key.id) AS id,
+                same_report.id IS NOT NULL AS same_report, wanted.waiting
+            FROM wanted
             LEFT JOIN tasks AS same_report ON same_report.namespace = wanted.namespace
                 AND same_report."group" = wanted."group" AND same_report.report_id = wanted.report_id
             LEFT JOIN tasks AS same_key ON same_key.namespace = wanted.namespace
                 AND same_key."group" = wanted."group" AND same_key.scene = wanted.scene
                 AND same_key.dedupe_key = wanted.key
         ), counted AS (
-            UPDATE tasks SET duplicates = duplicates + 1 FROM (SELECT DISTINCT id FROM found ORDER BY id) AS once
+            -- What is to wait for the end of a living task is no duplicate of it.
+            UPDATE tasks SET duplicates = duplicates + CASE WHEN status = ANY(:open) AND waits THEN 0 ELSE 1 END
+            FROM (
+                SELECT id, bool_and(waiting AND NOT same_report) AS waits FROM found GROUP BY id ORDER BY id
+            ) AS once
             WHERE tasks.id = once.id
-            RETURNING tasks.id, payload_hash
+            RETURNING tasks.id, payload_hash, status
         )
-        SELECT new_id, counted.id, payload_hash FROM found JOIN counted USING (id)
+        SELECT new_id, counted.id, payload_hash, status = ANY(:open) AS lives, same_report
+        FROM found JOIN counted USING (id)
         """
     )
     rows = await session.execute(
@@ -294,9 +327,11 @@ async def find_keyed(session: AsyncSession, tasks: Sequence[NewTask]) -> dict[UU
             "scenes": [task.scene for task in tasks],
             "keys": [task.dedupe_key for task in tasks],
             "report_ids": [task.report_id for task in tasks],
+            "waiting": [task.block == "enqueue" for task in tasks],
+            "open": _OPEN,
         },
     )
-    return {row.new_id: KeyedTask(row.id, row.payload_hash) for row in rows}
+    return {row.new_id: KeyedTask(row.id, row.payload_hash, row.lives, row.same_report) for row in rows}
 
 
 async def release_keys(session: AsyncSession, tasks: Sequence[NewTask]) -> set[UUID]:
@@ -367,11 +402,15 @@ async def delete_task(session: AsyncSession, namespace: str, task_id: UUID) -> b
 # hopping over the index, so that a round costs by the number of groups and not by the backlog.
 _CLAIM_FORM: Final = """
     WITH RECURSIVE waiting AS (
-        (SELECT namespace, "group" FROM tasks WHERE status = 'pending' ORDER BY namespace, "group" LIMIT 1)
+        (
+            SELECT namespace, "group" FROM tasks WHERE status = 'pending' AND queue_key IS NULL
+            ORDER BY namespace, "group" LIMIT 1
+        )
         UNION ALL
         SELECT following.namespace, following."group" FROM waiting CROSS JOIN LATERAL (
             SELECT namespace, "group" FROM tasks
-            WHERE status = 'pending' AND (namespace, "group") > (waiting.namespace, waiting."group")
+            WHERE status = 'pending' AND queue_key IS NULL
+                AND (namespace, "group") > (waiting.namespace, waiting."group")
             ORDER BY namespace, "group" LIMIT 1
         ) AS following
     ), candidates AS (
@@ -380,14 +419,15 @@ _CLAIM_FORM: Final = """
         ) AS turn, urgent.next_attempt_at
         FROM waiting CROSS JOIN LATERAL (
             SELECT id, next_attempt_at FROM tasks
-            WHERE status = 'pending' AND namespace = waiting.namespace AND "group" = waiting."group"
+            WHERE status = 'pending' AND queue_key IS NULL
+                AND namespace = waiting.namespace AND "group" = waiting."group"
                 AND (claimed_until IS NULL OR claimed_until < now()) {condition}
             ORDER BY next_attempt_at LIMIT :limit
         ) AS urgent
         ORDER BY turn, next_attempt_at LIMIT :limit
     ), picked AS MATERIALIZED (
         SELECT tasks.id FROM tasks JOIN candidates USING (id)
-        WHERE status = 'pending' AND (claimed_until IS NULL OR claimed_until < now())
+        WHERE status = 'pending' AND queue_key IS NULL AND (claimed_until IS NULL OR claimed_until < now())
         FOR UPDATE OF tasks SKIP LOCKED
     )
     UPDATE tasks SET claimed_until = now() + make_interval(secs => :seconds)
@@ -493,6 +533,7 @@ async def change_unstarted(
     next_attempt_at: datetime | None,
     why: str,
     now: datetime,
+    queued: bool = True,
 ) -> None:
     """Change a task in its row, since no workflow owns it yet.
 
@@ -503,10 +544,13 @@ async def change_unstarted(
         next_attempt_at: When its first attempt is due.
         why: Who wanted it.
         now: The clock.
+        queued: Whether it goes on waiting for the end of another task of its key, if it does.
     """
     statement = text(
         """
         UPDATE tasks SET status = :status, next_attempt_at = :next_attempt_at, why = :why, updated_at = :now,
+            -- What is told to run waits for nobody; what is cancelled lets those behind it move up.
+            queue_key = CASE WHEN :queued THEN queue_key END,
             finished_at = CASE WHEN :status = ANY(:terminal) THEN CAST(:now AS timestamptz) END
         WHERE id = :id
         """
@@ -518,6 +562,7 @@ async def change_unstarted(
         "why": why,
         "now": now,
         "terminal": _TERMINAL,
+        "queued": queued and status not in TERMINAL,
     }
     await session.execute(statement, values)
     if status is TaskStatus.PENDING:
@@ -728,9 +773,15 @@ _RECORD: Final = text(
     f"""
     WITH task AS MATERIALIZED (
         -- A write that comes too late must change nothing, in the ledger either.
-        SELECT id FROM tasks
+        SELECT id, namespace, "group", scene, dedupe_key FROM tasks
         WHERE id = :task_id AND generation = :generation AND mirror_version <= :version AND status = ANY(:sources)
         FOR UPDATE
+    ), next AS MATERIALIZED (
+        -- Whoever waits for the end of this task, because it has the same key, takes the key over.
+        SELECT queued.id FROM task JOIN tasks AS queued ON queued.namespace = task.namespace
+            AND queued."group" = task."group" AND queued.scene = task.scene AND queued.queue_key = task.dedupe_key
+        WHERE :status = ANY(:terminal)
+        ORDER BY queued.id LIMIT 1
     ), attempt AS (
         -- A task that ends while an attempt is still open (a cancellation that came before the request was sent, a
         -- worker that was lost) closes it: the ledger has no open end, and a late result finds nothing to change.
@@ -758,7 +809,8 @@ _RECORD: Final = text(
             error_type = CASE WHEN fact.failed THEN fact.error_type ELSE tasks.error_type END,
             error_message = CASE WHEN fact.failed THEN fact.error_message ELSE tasks.error_message END,
             error_stack = CASE WHEN fact.failed THEN fact.error_stack ELSE tasks.error_stack END,
-            fingerprint = CASE WHEN fact.failed THEN fact.fingerprint ELSE tasks.fingerprint END
+            fingerprint = CASE WHEN fact.failed THEN fact.fingerprint ELSE tasks.fingerprint END,
+            dedupe_key = CASE WHEN NOT EXISTS (SELECT FROM next) THEN tasks.dedupe_key END
         FROM task LEFT JOIN (
             SELECT status IN ('failed', 'timed_out') AS failed, error_type, error_message, error_stack, fingerprint
             FROM attempt
@@ -769,8 +821,16 @@ _RECORD: Final = text(
     ), death AS (
         -- Nobody is told of a notice that could not be delivered: that would be told the same way.
         {_DEATH} FROM changed WHERE status = 'dead' AND kind <> 'alert'
+    ), begun AS (
+        UPDATE tasks SET dedupe_key = queue_key, queue_key = NULL, started_at = now(), updated_at = now(),
+            next_attempt_at = GREATEST(
+                now(), tasks.created_at + make_interval(secs => COALESCE(tasks.delay_seconds, 0))
+            ),
+            why = 'the task before it, which had the same key, has ended'
+        FROM next, changed WHERE tasks.id = next.id AND tasks.queue_key IS NOT NULL
+        RETURNING tasks.id
     )
-    SELECT id FROM changed
+    SELECT id, (SELECT count(pg_notify('{PENDING_CHANNEL}', '')) FROM begun) FROM changed
     """  # noqa: S608 - built from this module's constants only
 )
 

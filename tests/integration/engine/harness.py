@@ -15,6 +15,7 @@ from temporalio.client import Client, WorkflowHandle
 from tests.eventually import eventually
 
 from redrive.api.engine import Engine
+from redrive.api.intake import Intake
 from redrive.api.starter import Starter
 from redrive.api.waker import Waker
 from redrive.core.messages import TaskView, workflow_id
@@ -93,7 +94,7 @@ class Platform:
         deadline: datetime | None = None,
         **fields: Any,
     ) -> UUID:
-        """Report a task as the API does, with the parts of the policy that it overrides."""
+        """Report a task as the API does, with the parts of the policy that it overrides, and give the id it answers."""
         async with self.database.begin() as session:
             configuration = await scenes.load_configuration(session, NAMESPACE, GROUP, SCENE)
             assert configuration is not None
@@ -110,34 +111,34 @@ class Platform:
                 "trace_context": {},
                 "error_message": "the call timed out",
                 "error_stack": None,
+                "idempotency_key": None,
                 **fields,
             }
-            task = NewTask(
-                id=new_id(),
-                namespace=NAMESPACE,
-                group=GROUP,
-                scene=SCENE,
-                status="pending",
-                dead_reason=None,
-                why="reported",
-                max_attempts=effective["max_attempts"],
-                delay_seconds=delay,
-                next_attempt_at=now + timedelta(seconds=delay),
-                deadline=deadline,
-                idempotency_key=None,
-                payload_hash="",
-                target=target,
-                policy=effective,
-                policy_override=policy,
-                policy_version=configuration.version,
-                error_type="TimeoutError",
-                fingerprint=None,
-                created_at=now,
-                finished_at=None,
-                **values,
-            )
-            await tasks.insert_tasks(session, [task])
-        return task.id
+        task = NewTask(
+            id=new_id(),
+            namespace=NAMESPACE,
+            group=GROUP,
+            scene=SCENE,
+            status="pending",
+            dead_reason=None,
+            why="reported",
+            max_attempts=effective["max_attempts"],
+            delay_seconds=delay,
+            next_attempt_at=now + timedelta(seconds=delay),
+            deadline=deadline,
+            payload_hash="",
+            target=target,
+            policy=effective,
+            policy_override=policy,
+            policy_version=configuration.version,
+            error_type="TimeoutError",
+            fingerprint=None,
+            created_at=now,
+            finished_at=None,
+            **values,
+        )
+        inserted = await Intake(self.database).insert([task])
+        return inserted.outcome(task).id
 
     async def register(self, url: str, node_id: str | None = None, executors: tuple[str, ...] = ()) -> str:
         """Register a node."""

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.engine.harness import GROUP, NAMESPACE, SCENE, Platform, webhook
 from tests.integration.engine.target import Target
 
-from redrive.core.restraints import Scope
+from redrive.core.restraints import Scope, ScopeKey
 from redrive.store import pauses
 
 
@@ -46,7 +46,8 @@ async def test_what_is_paused_is_not_started_until_the_pause_ends(idle: Platform
 
 
 async def test_a_pause_of_something_else_holds_nothing_up(idle: Platform, target: Target) -> None:
-    for scope, key in (("group", "mail"), ("scene", f"{GROUP}/refund"), ("target", "host:api.example")):
+    others: tuple[ScopeKey, ...] = (("group", "mail"), ("scene", f"{GROUP}/refund"), ("target", "host:api.example"))
+    for scope, key in others:
         await pause(idle, scope, key)
     task_id = await idle.report(webhook(target.url))
 

@@ -11,8 +11,8 @@ import binascii
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     null,
     or_,
     tablesample,
@@ -42,6 +43,7 @@ from sqlmodel import col, select
 from redrive.core.errors import RedriveError
 from redrive.core.fingerprint import normalise
 from redrive.core.selection import Selection
+from redrive.core.states import TaskStatus
 from redrive.store.dead_counts import IS_DEAD, NO_ERROR, counted, is_counted
 from redrive.store.tables import Task
 
@@ -134,6 +136,11 @@ _COLUMNS: Final[dict[str, Any]] = {
 _NULLABLE: Final = frozenset({"next_attempt_at", "finished_at"})
 _NUMBERS: Final = frozenset({"priority", "attempts"})
 
+WINDOW: Final = 50_000
+"""As many tasks are searched for what no index finds within a tenth of a second or two."""
+
+_EVERYTHING: Final = Selection()
+_CLOCKS_APART: Final = timedelta(hours=1)
 _SAMPLE_ROWS: Final = 20_000
 
 
@@ -165,6 +172,7 @@ def conditions(namespace: str, selection: Selection, task: Any = Task) -> Column
         found.append(col(task.status).in_(bindparam(None, selection.status, expanding=True, literal_execute=True)))
     if selection.dead_reason:
         found.append(col(task.dead_reason).in_(selection.dead_reason))
+        found.append(col(task.status) == literal_column("'dead'"))  # as the indexes of dead letters say it
     if selection.ids:
         found.append(col(task.id) == func.any([UUID(task_id) for task_id in selection.ids]))
     for key, value in selection.metadata.items():
@@ -179,6 +187,9 @@ def conditions(namespace: str, selection: Selection, task: Any = Task) -> Column
             found.append(col(column) >= after)
         if before is not None:
             found.append(col(column) < before)
+    if selection.created_after is not None:
+        # An id is made when its task is taken, at the earliest when it was reported, and the index is by ids.
+        found.append(col(task.id) >= _first_id(selection.created_after - _CLOCKS_APART))
     if selection.error is not None:
         found.append(_contains(selection.error, task.error_type, task.error_message))
     if selection.q is not None:
@@ -194,6 +205,7 @@ async def list_tasks(
     sort: Sort = "-created_at",
     limit: int = 50,
     cursor: str | None = None,
+    window: int = WINDOW,
 ) -> Page:
     """List tasks.
 
@@ -204,6 +216,11 @@ async def list_tasks(
         sort: Their order; `-` for the newest, latest or greatest first. Tasks that lack the instant are left out.
         limit: The most rows of one page.
         cursor: Where the page begins: `next_cursor` of the page before.
+        window: The most tasks that are looked at one by one.
+
+    Returns:
+        A page. Where no index finds what is asked for, up to `window` tasks are looked at, and a page may have fewer
+        items than its limit, or none, though others follow.
 
     Raises:
         InvalidCursor: The cursor was made by something else, or for another order.
@@ -211,7 +228,8 @@ async def list_tasks(
     name, descending = sort.removeprefix("-"), sort.startswith("-")
     column = _COLUMNS[name]
     by_id = column is Task.id
-    where = [conditions(namespace, selection)]
+    sought = _sought(selection, name)
+    where = [conditions(namespace, replace(selection, **sought))]
     if name in _NULLABLE:
         where.append(col(column).is_not(None))
     if cursor is not None:
@@ -219,16 +237,43 @@ async def list_tasks(
         place: Any = col(Task.id) if by_id else tuple_(col(column), col(Task.id))
         bound: Any = last_id if by_id else (value, last_id)
         where.append(place < bound if descending else place > bound)
-    order = [col(Task.id)] if by_id else [col(column), col(Task.id)]
-    ordered = [part.desc() if descending else part.asc() for part in order]
-    rows = list((await session.scalars(select(Task).where(*where).order_by(*ordered).limit(limit + 1))).all())
-    items = rows[:limit]
-    last = items[-1] if len(rows) > limit else None
+    statement = select(Task).where(*where).order_by(*_ordered(Task, name, descending))
+    if sought:
+        looked_at = aliased(Task, statement.limit(window).subquery())
+        ordered = _ordered(looked_at, name, descending)
+        page = select(looked_at).where(conditions(namespace, selection, looked_at)).order_by(*ordered)
+    else:
+        page = statement
+    rows = list((await session.scalars(page.limit(limit + 1))).all())
+    items, last = rows[:limit], None
+    if len(rows) > limit:
+        last = items[-1]
+    elif sought:
+        last = (await session.scalars(statement.offset(window - 1).limit(1))).one_or_none()
     if last is None:
         return Page(items, None)
     reached = None if by_id else getattr(last, name)
     written = reached.isoformat() if isinstance(reached, datetime) else reached
     return Page(items, encode_cursor(sort, written, str(last.id)))
+
+
+def _ordered(task: Any, name: str, descending: bool) -> list[Any]:
+    order = [col(task.id)] if name == "created_at" else [col(getattr(task, name)), col(task.id)]
+    return [part.desc() if descending else part.asc() for part in order]
+
+
+def _sought(selection: Selection, sort: str) -> dict[str, Any]:
+    """Tell which parts of a selection no index finds, as the values by which they narrow nothing."""
+    found: list[str] = [
+        name for name in ("error", "metadata", "kind", "created_before") if getattr(selection, name) not in (None, {})
+    ]
+    if selection.q is not None and not _is_id(selection.q):
+        found.append("q")
+    if selection.priority is not None and sort != "priority":
+        found.append("priority")
+    if selection.fingerprint is not None and selection.status != (TaskStatus.DEAD,):
+        found.append("fingerprint")
+    return {name: getattr(_EVERYTHING, name) for name in found}
 
 
 async def count_tasks(
@@ -444,10 +489,21 @@ def _contains(part: str, *columns: Any) -> ColumnElement[bool]:
 
 
 def _contains_anywhere(part: str, task: Any) -> ColumnElement[bool]:
-    try:
+    if _is_id(part):
         return col(task.id) == UUID(part)
-    except ValueError:
-        pass
     return _contains(
         part, task.business_key, task.idempotency_key, task.executor, task.scene, task.error_type, task.error_message
     )
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _first_id(instant: datetime) -> UUID:
+    """Give the least UUIDv7 of an instant (RFC 9562, section 5.7: it begins with 48 bits of milliseconds)."""
+    return UUID(int=max(0, int(instant.timestamp() * 1000)) << 80)

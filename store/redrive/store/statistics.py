@@ -112,7 +112,7 @@ async def successes_by_attempts(session: AsyncSession, place: Place, span: Span)
     statement = text(
         f"""
         SELECT attempts, sum(count)::bigint AS tasks FROM (
-            SELECT attempts, count FROM end_tallies WHERE {_TALLIED} AND status = 'succeeded'
+            SELECT attempts, count FROM success_tallies WHERE {_TALLIED}
             UNION ALL SELECT attempts, change FROM task_moves WHERE {_JOURNALLED} AND status = 'succeeded'
         ) AS all_of_them GROUP BY 1 HAVING sum(count) <> 0 ORDER BY 1
         """  # noqa: S608 - built from this module's constants only

@@ -246,6 +246,11 @@ class Task(Table, table=True):
         Index("ix_tasks_list_status", "namespace", "status", "id"),
         Index("ix_tasks_updated", "namespace", "updated_at", "id"),
         Index(
+            "ix_tasks_finished", "namespace", "finished_at", "id", postgresql_where=text("finished_at IS NOT NULL")
+        ),
+        Index("ix_tasks_priority", "namespace", "priority", "id"),
+        Index("ix_tasks_attempts", "namespace", "attempts", "id"),
+        Index(
             "ix_tasks_business_key", "namespace", "business_key", "id",
             postgresql_where=text("business_key IS NOT NULL"),
         ),
@@ -740,7 +745,7 @@ class DueTally(Table, table=True):
 
 
 class EndTally(Table, table=True):
-    """How many tasks of a scene, as they are now, ended in a span of time, by their attempts when they succeeded."""
+    """How many tasks of a scene, as they are now, ended in a span of time."""
 
     namespace: str = Field(sa_column=Column(Text, primary_key=True))
     seconds: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
@@ -748,6 +753,16 @@ class EndTally(Table, table=True):
     group: str = Field(sa_column=Column(Text, primary_key=True))
     scene: str = Field(sa_column=Column(Text, primary_key=True))
     status: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = _number(0, BigInteger)
+
+
+class SuccessTally(Table, table=True):
+    """How many tasks of a group, as they are now, succeeded in a span of time, by how many attempts they needed."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    seconds: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
     attempts: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     count: int = _number(0, BigInteger)
 

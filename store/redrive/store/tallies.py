@@ -32,14 +32,19 @@ _FOLD_TASKS: Final = text(
         SELECT namespace, due_at, "group", sum(change) FROM taken WHERE due_at IS NOT NULL
         GROUP BY 1, 2, 3 HAVING sum(change) <> 0
         ON CONFLICT (namespace, at, "group") DO UPDATE SET count = known.count + EXCLUDED.count
+    ), ended AS (
+        SELECT taken.*, seconds, date_bin(make_interval(secs => seconds), ended_at, 'epoch') AS at
+        FROM taken CROSS JOIN (VALUES {_SPANS}) AS spans(seconds, kept) WHERE ended_at > now() - kept
     ), by_end AS (
-        INSERT INTO end_tallies AS known (namespace, seconds, at, "group", scene, status, attempts, count)
-        SELECT namespace, seconds, date_bin(make_interval(secs => seconds), ended_at, 'epoch'), "group", scene, status,
-            attempts, sum(change)
-        FROM taken CROSS JOIN (VALUES {_SPANS}) AS spans(seconds, kept)
-        WHERE ended_at > now() - kept GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(change) <> 0
-        ON CONFLICT (namespace, seconds, at, "group", scene, status, attempts)
-            DO UPDATE SET count = known.count + EXCLUDED.count
+        INSERT INTO end_tallies AS known (namespace, seconds, at, "group", scene, status, count)
+        SELECT namespace, seconds, at, "group", scene, status, sum(change) FROM ended
+        GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(change) <> 0
+        ON CONFLICT (namespace, seconds, at, "group", scene, status) DO UPDATE SET count = known.count + EXCLUDED.count
+    ), by_success AS (
+        INSERT INTO success_tallies AS known (namespace, seconds, at, "group", attempts, count)
+        SELECT namespace, seconds, at, "group", attempts, sum(change) FROM ended WHERE status = 'succeeded'
+        GROUP BY 1, 2, 3, 4, 5 HAVING sum(change) <> 0
+        ON CONFLICT (namespace, seconds, at, "group", attempts) DO UPDATE SET count = known.count + EXCLUDED.count
     )
     SELECT count(*) FROM taken
     """  # noqa: S608 - built from this module's constants only
@@ -94,7 +99,7 @@ async def prune(session: AsyncSession) -> None:
     """
     if not await session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}):
         return
-    for table in ("end_tallies", "attempt_tallies", "lag_tallies"):
+    for table in ("end_tallies", "success_tallies", "attempt_tallies", "lag_tallies"):
         statement = f"""
             DELETE FROM {table} USING (VALUES {_SPANS}) AS spans(seconds, kept)
             WHERE {table}.seconds = spans.seconds AND {table}.at < now() - kept

@@ -12,7 +12,7 @@ from redrive.core.fingerprint import fingerprint
 from redrive.core.selection import Selection
 from redrive.store import search
 from redrive.store.database import Database
-from redrive.store.search import Count, ErrorCount, Order, SceneCount, Selected
+from redrive.store.search import Count, ErrorCount, Order, SceneCount, Selected, Sort
 
 
 async def walk(database: Database, selection: Selection, order: Order, limit: int) -> list[UUID]:
@@ -71,3 +71,40 @@ async def test_a_count_that_takes_too_long_is_estimated_and_says_so(database: Da
 
     assert counted == Count(20_001, exact=False), "the sample is the whole of so small a table"
     assert known == Count(20_001, exact=True)
+
+
+@pytest.mark.parametrize("sort", ["-created_at", "priority", "-attempts", "updated_at"])
+@pytest.mark.parametrize(
+    "selection",
+    [Selection(error="needle"), Selection(q="needle"), Selection(metadata={"tenant": "a"}), Selection(kind="callback")],
+    ids=["error", "q", "metadata", "kind"],
+)
+async def test_what_no_index_finds_is_found_piece_by_piece(
+    database: Database, selection: Selection, sort: Sort
+) -> None:
+    """Pages may be short or empty while others follow; together they hold every match once, and in order."""
+    matching: set[UUID] = set()
+    for number in range(23):
+        hit = number in (2, 3, 4, 19)
+        task_id = await insert(
+            database,
+            priority=1 + number % 5,
+            error_type="E",
+            error_message="the needle" if hit else "hay",
+            metadata={"tenant": "a" if hit else "b"},
+            kind="callback" if hit else "task",
+        )
+        matching |= {task_id} if hit else set()
+
+    found: list[UUID] = []
+    pages, cursor = 0, None
+    async with database.session() as session:
+        while pages == 0 or cursor is not None:
+            page = await search.list_tasks(session, "default", selection, sort=sort, limit=2, cursor=cursor, window=5)
+            found += [task.id for task in page.items]
+            cursor, pages = page.next_cursor, pages + 1
+        whole = await search.list_tasks(session, "default", selection, sort=sort, limit=100)
+
+    assert pages >= 5, "no page looks at more than its window"
+    assert set(found) == matching
+    assert found == [task.id for task in whole.items]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -20,13 +21,15 @@ from redrive.api.schemas.stats import (
     NodeCounts,
     Overview,
     Range,
+    RisingError,
     SuccessAfter,
     Throughput,
     Vitals,
 )
 from redrive.core.histogram import quantile_seconds
+from redrive.core.selection import Selection
 from redrive.core.states import TaskStatus
-from redrive.store import nodes, reconciliations, statistics
+from redrive.store import nodes, reconciliations, search, statistics
 from redrive.store.database import Database
 from redrive.store.settings import Settings
 from redrive.store.statistics import Place, Span
@@ -39,6 +42,7 @@ _RANGES: Final[dict[Range, tuple[int, int, int]]] = {
     "7d": (604_800, 7_200, 3_600),
 }
 _WORST: Final = 10
+_ERRORS_LOOKED_AT: Final = 1_000
 _DUE_HOURS: Final = 24
 _HOUR: Final = 3_600
 _PROBE_SECONDS: Final = 5.0
@@ -116,6 +120,8 @@ class Overviews:
             successes = await statistics.successes_by_attempts(session, place, span)
             lag = await _lag(session, place, span)
             scenes = await statistics.failing_scenes(session, place, span, _WORST)
+            errors = await _rising_errors(session, place, span)
+            breakers = await statistics.count_open_breakers(session, place.namespace)
             states = await nodes.count_states(session, place.namespace, place.group)
             backlog, due = await _due(session, place, now, counts[TaskStatus.PENDING])
             health = await self._health(session, now, engine_is_up)
@@ -139,6 +145,8 @@ class Overviews:
                 )
                 for scene in scenes
             ],
+            rising_errors=errors,
+            breakers_open=breakers,
             nodes=NodeCounts(**{state: states.get(state, 0) for state in ("live", "draining", "lost")}),
             backlog=backlog,
             due_next=due,
@@ -202,6 +210,28 @@ async def _lag(session: AsyncSession, place: Place, span: Span) -> Lag:
         series.append(LagPoint(at=at, p50_seconds=p50, p99_seconds=p99))
     p50, p99 = (quantile_seconds(total, share) for share in (0.5, 0.99))
     return Lag(p50_seconds=p50, p99_seconds=p99, series=series)
+
+
+async def _rising_errors(session: AsyncSession, place: Place, span: Span) -> list[RisingError]:
+    died = Selection(
+        group=place.group, status=(TaskStatus.DEAD,), finished_after=span.since, finished_before=span.until
+    )
+    earlier = replace(died, finished_after=span.since - (span.until - span.since), finished_before=span.since)
+    now = await search.count_by_error(session, place.namespace, died, limit=_ERRORS_LOOKED_AT)
+    then = await search.count_by_error(session, place.namespace, earlier, limit=_ERRORS_LOOKED_AT)
+    before = {error.fingerprint: error.count for error in then}
+    rising = [
+        RisingError(
+            fingerprint=error.fingerprint,
+            error_type=error.error_type,
+            message=error.message,
+            count=error.count,
+            before=before.get(error.fingerprint, 0),
+        )
+        for error in now
+        if error.count > before.get(error.fingerprint, 0)
+    ]
+    return sorted(rising, key=lambda error: error.before - error.count)[:_WORST]
 
 
 async def _due(session: AsyncSession, place: Place, now: datetime, pending: int) -> tuple[Backlog, list[DueNext]]:

@@ -44,7 +44,9 @@ from redrive.core.errors import RedriveError
 from redrive.core.fingerprint import normalise
 from redrive.core.selection import Selection
 from redrive.core.states import TaskStatus
+from redrive.store import statistics
 from redrive.store.dead_counts import IS_DEAD, NO_ERROR, counted, is_counted
+from redrive.store.statistics import Place
 from redrive.store.tables import Task
 
 Sort = Literal[
@@ -287,6 +289,10 @@ async def count_tasks(
         selection: Which ones.
         within_seconds: How long counting may take before a sample of the table has to do; None counts to the end.
     """
+    if replace(selection, group=None, scene=None, status=()) == _EVERYTHING:
+        tallied = await statistics.count_by_status(session, Place(namespace, selection.group), selection.scene)
+        wanted = selection.status or tuple(tallied)
+        return Count(sum(tallied.get(status, 0) for status in wanted), exact=True)
     if is_counted(selection):
         kept = counted(namespace, selection)
         return Count(int((await session.scalar(select_columns(func.sum(kept.c.count)))) or 0), exact=True)

@@ -220,6 +220,13 @@ async def longest_due(session: AsyncSession, place: Place) -> datetime | None:
     return (await session.execute(statement, _place(place))).scalar_one_or_none()
 
 
+async def count_open_breakers(session: AsyncSession, namespace: str) -> int:
+    """Count the targets of a namespace whose breaker is not closed."""
+    statement = text("SELECT count(*) FROM target_states WHERE namespace = :namespace AND opened")
+    found: int = (await session.execute(statement, {"namespace": namespace})).scalar_one()
+    return found
+
+
 def _place(place: Place) -> dict[str, Any]:
     return {"namespace": place.namespace, "group": place.group}
 

@@ -82,15 +82,15 @@ async def check(api: Api, shown: dict[str, Any]) -> None:
         assert figure == await listed(api, status=status), status
     step = timedelta(seconds=shown["bucket_seconds"])
     for point in shown["throughput"]:
-        since = datetime.fromisoformat(point["at"])
+        until = (datetime.fromisoformat(point["at"]) + step).isoformat()
         for status in ("succeeded", "dead", "cancelled"):
             if point[status]:
-                within = [
-                    task
-                    for task in (await api.get("/v1/tasks", status=status, limit=500)).json()["items"]
-                    if since <= datetime.fromisoformat(task["finished_at"]) < since + step
-                ]
-                assert point[status] == len(within)
+                ended = await listed(api, status=status, finished_after=point["at"], finished_before=until)
+                assert point[status] == ended
+    for scene in shown["failing_scenes"]:
+        place = {"group": scene["group"], "scene": scene["scene"]}
+        ended = await listed(api, status="dead", finished_after=shown["since"], finished_before=shown["until"], **place)
+        assert scene["dead"] == ended
     open_states = "pending,waiting,parked"
     for hour in shown["due_next"]:
         at = datetime.fromisoformat(hour["at"])
@@ -134,6 +134,11 @@ async def test_every_figure_is_what_its_list_shows(api: Api, database: Database,
     )
     assert 3.0 < first["lag"]["p50_seconds"] < 4.2
     assert sum(point["failed"] for point in first["throughput"]) == 10
+
+    assert [(error["error_type"], error["count"], error["before"]) for error in first["rising_errors"]] == [("E", 2, 0)]
+    for error in first["rising_errors"]:
+        range_ = {"finished_after": first["since"], "finished_before": first["until"]}
+        assert error["count"] == await listed(api, status="dead", fingerprint=error["fingerprint"], **range_)
 
     # What people do to tasks afterwards changes the past, in the lists as in the figures.
     assert (await api.post(f"/v1/tasks/{died[0]}/retry")).status_code == 200

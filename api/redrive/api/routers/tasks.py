@@ -92,7 +92,8 @@ async def list_tasks(
 ) -> Page[TaskSummary]:
     """List tasks, the newest first unless `sort` says otherwise. All filters that are given must hold.
 
-    A value of the metadata is asked for by `metadata.<key>=<value>`.
+    A value of the metadata is asked for by `metadata.<key>=<value>`. Where no index finds what is asked for, a page
+    looks at so many tasks and no more: it may have fewer items than `limit`, or none, and yet lead on by `next_cursor`.
     """
     page = await search.list_tasks(
         session, access.namespace, narrowed(access, selection), sort=sort, limit=limit, cursor=cursor

@@ -79,6 +79,16 @@ class FailingScene(Output):
     failed: int = Field(description="Attempts that failed or timed out.")
 
 
+class RisingError(Output):
+    """An error of which more tasks died within the range than in the time of the same length before it."""
+
+    fingerprint: str = Field(description="Names it; `none` for tasks that died without an error.")
+    error_type: str | None
+    message: str | None = Field(description="Without its varying parts.")
+    count: int = Field(description="Tasks that died of it within the range.")
+    before: int = Field(description="Tasks that died of it in the time before.")
+
+
 class NodeCounts(Output):
     """How many nodes are in which state."""
 
@@ -130,6 +140,8 @@ class Overview(Output):
     success_after: list[SuccessAfter] = Field(description="Of the tasks that succeeded in the range.")
     lag: Lag
     failing_scenes: list[FailingScene] = Field(description="The worst first: by dead tasks, then by failed attempts.")
+    rising_errors: list[RisingError] = Field(description="What has grown most first.")
+    breakers_open: int = Field(description="Breakers of the namespace that are not closed, whatever the group.")
     nodes: NodeCounts
     backlog: Backlog
     due_next: list[DueNext] = Field(description="The next 24 hours, from the present minute on.")

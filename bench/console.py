@@ -36,6 +36,7 @@ CROSS JOIN generate_series(1, 2) AS number WHERE number = 1 OR n % 5 = 0
 _JOURNAL = """
 INSERT INTO attempt_ends (namespace, "group", scene, ended_at, failed, lag_bucket)
 SELECT namespace, "group", scene, date_trunc('minute', finished_at), status = 'failed', 18 FROM attempts
+ORDER BY finished_at
 """
 _PAYLOADS = """
 INSERT INTO payloads (task_id, revision, args, kwargs) SELECT id, 1, '["o-1"]', '{"amount": 5}' FROM tasks

@@ -43,7 +43,7 @@ from sqlmodel import col, select
 from redrive.core.errors import RedriveError
 from redrive.core.fingerprint import normalise
 from redrive.core.selection import Selection
-from redrive.core.states import TaskStatus
+from redrive.core.states import OPEN, TaskStatus
 from redrive.store import statistics
 from redrive.store.dead_counts import IS_DEAD, NO_ERROR, counted, is_counted
 from redrive.store.statistics import Place
@@ -234,6 +234,8 @@ async def list_tasks(
     where = [conditions(namespace, replace(selection, **sought))]
     if name in _NULLABLE:
         where.append(col(column).is_not(None))
+    if name == "next_attempt_at":  # no ended task has a next attempt; the index of what is due says it like this
+        where.append(col(Task.status).in_(bindparam(None, sorted(OPEN), expanding=True, literal_execute=True)))
     if cursor is not None:
         value, last_id = _decode_cursor(cursor, sort)
         place: Any = col(Task.id) if by_id else tuple_(col(column), col(Task.id))

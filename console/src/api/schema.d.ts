@@ -15,7 +15,8 @@ export interface paths {
          * List Tasks
          * @description List tasks, the newest first unless `sort` says otherwise. All filters that are given must hold.
          *
-         *     A value of the metadata is asked for by `metadata.<key>=<value>`.
+         *     A value of the metadata is asked for by `metadata.<key>=<value>`. Where no index finds what is asked for, a page
+         *     looks at so many tasks and no more: it may have fewer items than `limit`, or none, and yet lead on by `next_cursor`.
          */
         get: operations["tasks-list_tasks"];
         put?: never;
@@ -3011,6 +3012,16 @@ export interface components {
              * @description The worst first: by dead tasks, then by failed attempts.
              */
             failing_scenes: components["schemas"]["FailingScene"][];
+            /**
+             * Rising Errors
+             * @description What has grown most first.
+             */
+            rising_errors: components["schemas"]["RisingError"][];
+            /**
+             * Breakers Open
+             * @description Breakers of the namespace that are not closed, whatever the group.
+             */
+            breakers_open: number;
             nodes: components["schemas"]["NodeCounts"];
             backlog: components["schemas"]["Backlog"];
             /**
@@ -3592,6 +3603,34 @@ export interface components {
              * @default 50
              */
             max_throttles: number;
+        };
+        /**
+         * RisingError
+         * @description An error of which more tasks died within the range than in the time of the same length before it.
+         */
+        RisingError: {
+            /**
+             * Fingerprint
+             * @description Names it; `none` for tasks that died without an error.
+             */
+            fingerprint: string;
+            /** Error Type */
+            error_type: string | null;
+            /**
+             * Message
+             * @description Without its varying parts.
+             */
+            message: string | null;
+            /**
+             * Count
+             * @description Tasks that died of it within the range.
+             */
+            count: number;
+            /**
+             * Before
+             * @description Tasks that died of it in the time before.
+             */
+            before: number;
         };
         /**
          * Rollback

@@ -1,7 +1,7 @@
 import { $api } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { messages as uiMessages } from "@/ui/messages";
-import { type Field, fieldOf, parseAge, parseDate, parseTerms } from "@/ui/query";
+import { type Field, fieldOf, parseAge, parseDate, parseTerms, writeTerm } from "@/ui/query";
 import { messages } from "./messages";
 
 /** The filter of tasks as the API knows it, the same in lists, counts, redrives and exports. */
@@ -139,4 +139,12 @@ export function readSelection(text: string, fields: readonly Field[], now: numbe
 export function selectionQuery({ metadata, ids, ...plain }: Selection): Record<string, unknown> {
   const named = Object.entries(metadata ?? {}).map(([key, value]) => [`metadata.${key}`, value]);
   return { ...plain, ...(ids ? { ids } : {}), ...Object.fromEntries(named) };
+}
+
+/** The text of a query bar with one field set anew; null takes it out. */
+export function replaceTerm(text: string, fields: readonly Field[], field: string, value: string | null): string {
+  const kept = parseTerms(text, fields)
+    .filter((term) => term.field !== field)
+    .map(({ begin, end }) => text.slice(begin, end));
+  return [...kept, ...(value === null ? [] : [writeTerm(field, value)])].join(" ");
 }

@@ -139,6 +139,10 @@ export function DataTable<T>(props: DataTableProps<T>) {
   if (rows.length === 0) return <div className={classes.frame}>{empty}</div>;
 
   const tracks = [...(onMarks ? ["36px"] : []), ...shown.map(({ width }) => width)].join(" ");
+  // As wide as the least that the tracks take; below that the table scrolls sideways.
+  const least = cards
+    ? 0
+    : [...tracks.matchAll(/(?:minmax\()?(\d+)px[^)]*?\)?/g)].reduce((sum, [, px]) => sum + Number(px), 12);
   const every = rows.every((row) => isMarked(marks ?? NO_MARKS, rowId(row)));
   const some = marks?.all || (marks?.ids.size ?? 0) > 0;
   return (
@@ -152,7 +156,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
         tabIndex={0}
       >
         {!cards && (
-          <div role="rowgroup" className={classes.head}>
+          <div role="rowgroup" className={classes.head} style={{ minWidth: least }}>
             <div role="row" aria-rowindex={1} className={classes.headRow} style={{ gridTemplateColumns: tracks }}>
               {onMarks && (
                 <div role="columnheader" className={classes.check}>
@@ -170,7 +174,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
             </div>
           </div>
         )}
-        <div role="rowgroup" className={classes.body} style={{ height: virtual.getTotalSize() }}>
+        <div role="rowgroup" className={classes.body} style={{ height: virtual.getTotalSize(), minWidth: least }}>
           {items.map((item) => {
             const row = rows[item.index];
             if (row === undefined) return null;

@@ -1,9 +1,10 @@
-import { type RawSearch, text } from "@/app/search";
+import { oneOf, type RawSearch } from "@/app/search";
 
 export interface TaskSearch {
-  q?: string;
+  /** The dialog that is open, so that a link can lead to it. */
+  do?: "edit";
 }
 
 export function validateTask(search: RawSearch): TaskSearch {
-  return { q: text(search.q) };
+  return { do: oneOf(search.do, ["edit"]) };
 }

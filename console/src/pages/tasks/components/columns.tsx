@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
-import type { Schema } from "@/api/client";
 import { formatNumber, useMessages } from "@/i18n/language";
+import { targetText } from "@/tasks/target";
 import type { Column } from "@/ui/data-table";
 import { StatusBadge } from "@/ui/status-badge";
 import { Countdown, Time } from "@/ui/time";
@@ -111,14 +111,6 @@ export function useColumns(): Column<Task>[] {
     },
     { id: "id", header: c.id, width: "312px", cell: (task) => <code>{task.id}</code> },
   ];
-}
-
-type Target = Schema<"NodeTarget"> | Schema<"WebhookTarget"> | Schema<"WorkerTarget">;
-
-export function targetText({ target: unknown, executor }: Pick<Task, "target" | "executor">): string {
-  const target = unknown as Target;
-  if (target.kind === "webhook") return `${target.method ?? "POST"} ${target.url}`;
-  return target.kind === "worker" ? `worker ${target.task_queue}` : `node${executor ? ` ${executor}` : ""}`;
 }
 
 function LastError({ task }: { task: Task }) {

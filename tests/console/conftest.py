@@ -13,14 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
 from tests.console.world import World, populate, serve_provider, until
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images" / "console"
 AXE = ROOT / "console" / "node_modules" / "axe-core" / "axe.min.js"
 PORTS = ("--port", "0", "--postgres-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0")
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+DESKTOP, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
 
 Show = Callable[..., Page]
 

@@ -36,7 +36,8 @@ export const messages = defineMessages(
       due: "due in",
       running: (number: number, of: number) => `Attempt ${number} of ${of} is running`,
       since: "since",
-      succeeded: (attempts: number) => (attempts === 1 ? "Succeeded at the first attempt" : `Succeeded after ${plural(attempts, "attempt")}`),
+      succeeded: (attempts: number) =>
+        attempts === 1 ? "Succeeded at the first attempt" : `Succeeded after ${plural(attempts, "attempt")}`,
       took: "took",
       dead: (attempts: number) => `Died after ${plural(attempts, "attempt")}`,
       cancelled: "Cancelled",
@@ -79,7 +80,7 @@ export const messages = defineMessages(
     fingerprint: "Same error",
     response: "Body of the answer",
     logs: "Log lines",
-    then: "then",
+    after: "then",
     details: "Details",
     more: "Show earlier attempts",
     payload: "Payload",
@@ -122,9 +123,11 @@ export const messages = defineMessages(
       resume: "Resume this task?",
       resumeText: "It goes on at once when it is overdue, else when it was due anyway.",
       cancel: "Cancel this task?",
-      cancelText: (left: number) => `It ends without success and without a dead letter; ${plural(left, "attempt")} will not be made.`,
+      cancelText: (left: number) =>
+        `It ends without success and without a dead letter; ${plural(left, "attempt")} will not be made.`,
       delete: "Delete this task?",
-      deleteText: (attempts: number) => `The task, its payload and ${plural(attempts, "attempt")} are removed. This cannot be undone.`,
+      deleteText: (attempts: number) =>
+        `The task, its payload and ${plural(attempts, "attempt")} are removed. This cannot be undone.`,
       keep: "Keep it",
     },
     done: {
@@ -152,7 +155,14 @@ export const messages = defineMessages(
       submit: "Save and retry",
       unchanged: "Nothing is changed; this only retries.",
     },
-    copy: { cliShow: "CLI: show", cliRetry: "CLI: retry", curlShow: "curl: show", curlRetry: "curl: retry", id: "Id", json: "JSON" },
+    copy: {
+      cliShow: "CLI: show",
+      cliRetry: "CLI: retry",
+      curlShow: "curl: show",
+      curlRetry: "curl: retry",
+      id: "Id",
+      json: "JSON",
+    },
   },
   {
     title: "任务",
@@ -232,7 +242,7 @@ export const messages = defineMessages(
     fingerprint: "同一种错误",
     response: "应答内容",
     logs: "日志",
-    then: "之后",
+    after: "之后",
     details: "详情",
     more: "显示更早的尝试",
     payload: "载荷",
@@ -304,6 +314,13 @@ export const messages = defineMessages(
       submit: "保存并重试",
       unchanged: "没有修改，仅重试。",
     },
-    copy: { cliShow: "CLI：查看", cliRetry: "CLI：重试", curlShow: "curl：查看", curlRetry: "curl：重试", id: "ID", json: "JSON" },
+    copy: {
+      cliShow: "CLI：查看",
+      cliRetry: "CLI：重试",
+      curlShow: "curl：查看",
+      curlRetry: "curl：重试",
+      id: "ID",
+      json: "JSON",
+    },
   },
 );

@@ -42,7 +42,9 @@ export function Actions({ task, onChanged }: { task: Task; onChanged: (task: Tas
     delete: !open,
   };
   useShortcuts([
-    ...(can.retry ? [{ keys: "r", label: replayable ? t.action.replay : t.action.retry, run: () => setDialog("retry") }] : []),
+    ...(can.retry
+      ? [{ keys: "r", label: replayable ? t.action.replay : t.action.retry, run: () => setDialog("retry") }]
+      : []),
     ...(can.pause ? [{ keys: "p", label: t.action.pause, run: () => setDialog("pause") }] : []),
     ...(can.resume ? [{ keys: "p", label: t.action.resume, run: () => setDialog("resume") }] : []),
     ...(can.edit ? [{ keys: "e", label: t.action.edit, run: () => setDialog("edit") }] : []),
@@ -67,7 +69,9 @@ export function Actions({ task, onChanged }: { task: Task; onChanged: (task: Tas
   }
   const close = () => setDialog(null);
   const text = {
-    retry: replayable ? t.confirm.replayText(task.generation + 1, task.max_attempts) : t.confirm.retryText(task.attempts + 1, task.max_attempts),
+    retry: replayable
+      ? t.confirm.replayText(task.generation + 1, task.max_attempts)
+      : t.confirm.retryText(task.attempts + 1, task.max_attempts),
     pause: t.confirm.pauseText,
     resume: t.confirm.resumeText,
     cancel: t.confirm.cancelText(Math.max(0, task.max_attempts - task.attempts)),
@@ -103,7 +107,10 @@ export function Actions({ task, onChanged }: { task: Task; onChanged: (task: Tas
           { label: t.copy.cliShow, text: () => `redrive tasks show ${task.id}` },
           { label: t.copy.cliRetry, text: () => `redrive tasks retry ${task.id}` },
           { label: t.copy.curlShow, text: () => asCurl("GET", `/v1/tasks/${task.id}?namespace=${task.namespace}`) },
-          { label: t.copy.curlRetry, text: () => asCurl("POST", `/v1/tasks/${task.id}/retry?namespace=${task.namespace}`, {}) },
+          {
+            label: t.copy.curlRetry,
+            text: () => asCurl("POST", `/v1/tasks/${task.id}/retry?namespace=${task.namespace}`, {}),
+          },
           { label: t.copy.json, text: () => JSON.stringify(task, null, 2) },
         ]}
       />

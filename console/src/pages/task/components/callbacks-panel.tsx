@@ -11,7 +11,13 @@ import classes from "./callbacks-panel.module.css";
 const KINDS = ["on_success", "on_dead", "on_cancelled"] as const;
 
 /** Who is told of the task's end, and the messages that were sent, which are tasks themselves. */
-export function CallbacksPanel({ task, query }: { task: Task; query: { data: Schema<"Page_TaskSummary_"> | undefined } }) {
+export function CallbacksPanel({
+  task,
+  query,
+}: {
+  task: Task;
+  query: { data: Schema<"Page_TaskSummary_"> | undefined };
+}) {
   const t = useMessages(messages);
   const wanted = KINDS.flatMap((kind) => {
     const to = task.callbacks?.[kind];

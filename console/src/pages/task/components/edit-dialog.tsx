@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { api } from "@/api/client";
+import { api, type Schema } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { JsonEditor, parseJson } from "@/ui/json";
@@ -12,7 +12,15 @@ const PARTS = ["args", "kwargs", "body", "policy"] as const;
 type Part = (typeof PARTS)[number];
 
 /** Changes what the call is made with, and makes it again. The server refuses what the scene's schema does not allow. */
-export function EditDialog({ task, onChanged, onClose }: { task: Task; onChanged: (task: Task) => void; onClose: () => void }) {
+export function EditDialog({
+  task,
+  onChanged,
+  onClose,
+}: {
+  task: Task;
+  onChanged: (task: Task) => void;
+  onClose: () => void;
+}) {
   const t = useMessages(messages);
   const before: Record<Part, unknown> = {
     args: task.args,
@@ -28,7 +36,9 @@ export function EditDialog({ task, onChanged, onClose }: { task: Task; onChanged
       (part === "body" && before.body !== null),
   );
   const written = (value: unknown) => JSON.stringify(value, null, 2);
-  const [texts, setTexts] = useState(() => Object.fromEntries(PARTS.map((part) => [part, written(before[part])])) as Record<Part, string>);
+  const [texts, setTexts] = useState(
+    () => Object.fromEntries(PARTS.map((part) => [part, written(before[part])])) as Record<Part, string>,
+  );
   const labels = { args: t.args, kwargs: t.kwargs, body: t.body, policy: t.edit.policy };
   const values = shown.map((part) => [part, parseJson(texts[part])] as const);
   const broken = values.some(([, parsed]) => "why" in parsed);
@@ -39,15 +49,24 @@ export function EditDialog({ task, onChanged, onClose }: { task: Task; onChanged
   );
 
   async function confirm(reason: string | null) {
-    const { data } = await api.POST("/v1/tasks/{task_id}/edit-and-retry", {
-      params: { path: { task_id: task.id } },
-      body: { ...changes, reason },
-    });
+    const params = { path: { task_id: task.id } };
+    if (Object.keys(changes).length > 0) {
+      await api.PATCH("/v1/tasks/{task_id}", { params, body: { ...(changes as Schema<"TaskChange">), reason } });
+    }
+    const { data } = await api.POST("/v1/tasks/{task_id}/retry", { params, body: { reason } });
     if (data) onChanged(data);
     sayDone(t.done.edit);
   }
   return (
-    <ConfirmDialog title={t.edit.title} action={t.edit.submit} askReason size={680} disabled={broken} onConfirm={confirm} onClose={onClose}>
+    <ConfirmDialog
+      title={t.edit.title}
+      action={t.edit.submit}
+      askReason
+      size={680}
+      disabled={broken}
+      onConfirm={confirm}
+      onClose={onClose}
+    >
       <div className={classes.fields}>
         <p>{t.edit.lead}</p>
         {shown.map((part) => (

@@ -26,7 +26,11 @@ export function FactsPanel({ task }: { task: Task }) {
           {task.group}
         </Link>{" "}
         /{" "}
-        <Link className={classes.link} to="/groups/$group/scenes/$scene" params={{ group: task.group, scene: task.scene }}>
+        <Link
+          className={classes.link}
+          to="/groups/$group/scenes/$scene"
+          params={{ group: task.group, scene: task.scene }}
+        >
           {task.scene}
         </Link>
       </span>,
@@ -41,7 +45,9 @@ export function FactsPanel({ task }: { task: Task }) {
           ] as const,
         ]
       : []),
-    ...(task.idempotency_key ? [[f.idempotencyKey, <Copied key="idempotency" text={task.idempotency_key} />] as const] : []),
+    ...(task.idempotency_key
+      ? [[f.idempotencyKey, <Copied key="idempotency" text={task.idempotency_key} />] as const]
+      : []),
     [f.target, <code key="target">{targetText(task)}</code>],
     [f.reported, <Time key="created" at={task.created_at} />],
     [f.changed, <Time key="updated" at={task.updated_at} />],

@@ -82,7 +82,12 @@ function useHeadline(task: Task, attempts: readonly Attempt[]): { headline: Reac
           </strong>
         </>
       ) : null;
-      const headline = { pending: t.pending, waiting: t.next(next, task.max_attempts), paused: t.paused, parked: t.parked };
+      const headline = {
+        pending: t.pending,
+        waiting: t.next(next, task.max_attempts),
+        paused: t.paused,
+        parked: t.parked,
+      };
       return { headline: headline[task.status], aside: task.status === "paused" ? null : aside };
     }
   }

@@ -11,7 +11,11 @@ import classes from "./policy-panel.module.css";
 type Effective = Schema<"TaskEffectivePolicy">;
 
 /** Each value in force, and who gave it; those that nobody gave wait behind a button. */
-export function PolicyPanel({ query }: { query: { data: Effective | undefined; error: unknown; refetch: () => unknown } }) {
+export function PolicyPanel({
+  query,
+}: {
+  query: { data: Effective | undefined; error: unknown; refetch: () => unknown };
+}) {
   const t = useMessages(messages);
   const [all, setAll] = useState(false);
   const settings = query.data?.settings ?? [];
@@ -61,7 +65,8 @@ function Setting({ path, value }: { path: string; value: unknown }) {
   const spoken = useLanguage();
   const t = useMessages(messages);
   if (value === null) return <span className={classes.off}>{t.off}</span>;
-  if (typeof value === "number" && path.endsWith("seconds")) return <span title={`${value} s`}>{formatDuration(value, spoken)}</span>;
+  if (typeof value === "number" && path.endsWith("seconds"))
+    return <span title={`${value} s`}>{formatDuration(value, spoken)}</span>;
   if (typeof value === "object") return <code className={classes.json}>{JSON.stringify(value)}</code>;
   return <span>{String(value)}</span>;
 }

@@ -61,7 +61,12 @@ export function RescheduleDialog({
           <>
             <div className={classes.choices}>
               {DELAYS.map((choice) => (
-                <Button key={choice} size="compact-sm" variant={choice === delay ? "filled" : "default"} onClick={() => setDelay(choice)}>
+                <Button
+                  key={choice}
+                  size="compact-sm"
+                  variant={choice === delay ? "filled" : "default"}
+                  onClick={() => setDelay(choice)}
+                >
                   {formatDuration(parseAge(choice) ?? 0, spoken)}
                 </Button>
               ))}

@@ -2,6 +2,7 @@ import { UnstyledButton } from "@mantine/core";
 import { IconChevronRight, IconClockHour4, IconFlag } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
+import type { Schema } from "@/api/client";
 import { formatNumber, useLanguage, useMessages } from "@/i18n/language";
 import { formatDuration, formatExact } from "@/i18n/time";
 import { CodeBlock } from "@/ui/code";
@@ -9,7 +10,7 @@ import { Facts, Panel } from "@/ui/page";
 import { Empty, Result } from "@/ui/states";
 import { STATUS_ICONS, StatusBadge } from "@/ui/status-badge";
 import { Countdown, Duration, Time } from "@/ui/time";
-import { isOpen, type Attempt, type Task } from "../hooks/use-task";
+import { type Attempt, isOpen, type Task } from "../hooks/use-task";
 import { messages } from "../messages";
 import classes from "./timeline.module.css";
 
@@ -41,7 +42,9 @@ export function Timeline({
                   attempt={attempt}
                   initiallyOpen={index === 0 && attempt.status !== "succeeded"}
                   heading={
-                    task.generation > 1 && all[index - 1]?.generation !== attempt.generation ? t.generation(attempt.generation) : null
+                    task.generation > 1 && all[index - 1]?.generation !== attempt.generation
+                      ? t.generation(attempt.generation)
+                      : null
                   }
                 />
               ))}
@@ -75,7 +78,7 @@ function First({ task, first }: { task: Task; first: Attempt }) {
   const delay = (Date.parse(first.due_at) - Date.parse(task.created_at)) / 1000;
   return (
     <p className={classes.why}>
-      {t.then} {formatDuration(Math.max(0, delay), spoken)}
+      {t.after} {formatDuration(Math.max(0, delay), spoken)}
     </p>
   );
 }
@@ -105,7 +108,15 @@ function Upcoming({ task }: { task: Task }) {
 
 const seconds = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 1000;
 
-function AttemptItem({ attempt, initiallyOpen, heading }: { attempt: Attempt; initiallyOpen: boolean; heading: string | null }) {
+function AttemptItem({
+  attempt,
+  initiallyOpen,
+  heading,
+}: {
+  attempt: Attempt;
+  initiallyOpen: boolean;
+  heading: string | null;
+}) {
   const t = useMessages(messages);
   const spoken = useLanguage();
   const [open, setOpen] = useState(initiallyOpen);
@@ -171,7 +182,12 @@ function AttemptItem({ attempt, initiallyOpen, heading }: { attempt: Attempt; in
                   ? ([
                       [
                         t.fingerprint,
-                        <Link key="same" to="/tasks" search={{ q: `fingerprint:${error.fingerprint}` }} className={classes.link}>
+                        <Link
+                          key="same"
+                          to="/tasks"
+                          search={{ q: `fingerprint:${error.fingerprint}` }}
+                          className={classes.link}
+                        >
                           <code>{error.fingerprint}</code>
                         </Link>,
                       ],
@@ -198,7 +214,9 @@ function AttemptItem({ attempt, initiallyOpen, heading }: { attempt: Attempt; in
               <div>
                 <h4 className={classes.subtitle}>{t.logs}</h4>
                 <CodeBlock wrap label={t.logs}>
-                  {attempt.logs.map(({ at, level, message }) => `${at.slice(11, 23)} ${level.padEnd(7)} ${message}`).join("\n")}
+                  {(attempt.logs as Schema<"LogLine">[])
+                    .map(({ at, level, message }) => `${at.slice(11, 23)} ${level.padEnd(7)} ${message}`)
+                    .join("\n")}
                 </CodeBlock>
               </div>
             )}
@@ -208,7 +226,7 @@ function AttemptItem({ attempt, initiallyOpen, heading }: { attempt: Attempt; in
           <p className={classes.why}>
             {attempt.delay_seconds !== null && (
               <b>
-                {t.then} {formatDuration(attempt.delay_seconds, spoken)}:{" "}
+                {t.after} {formatDuration(attempt.delay_seconds, spoken)}:{" "}
               </b>
             )}
             {attempt.why}

@@ -9,9 +9,9 @@ asks for it through the API. Nothing is kept between the calls, so that they may
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from redrive.activities import request as requests
@@ -20,6 +20,7 @@ from redrive.core.conditions import Details
 from redrive.core.decision import Outcome, classify
 from redrive.core.documents import decode
 from redrive.core.errors import InvalidDocument, RedriveError
+from redrive.core.health import target_key
 from redrive.core.messages import DispatchCommand, DispatchResult
 from redrive.core.policy import Rule
 from redrive.core.states import AttemptStatus, TaskStatus
@@ -90,6 +91,11 @@ class Ledger:
             return await self._explain(command, has_taker=has_taker)
         if delivery.number is None:
             return await self._remember(command, delivery)
+        moved = _moved(command, delivery.executor, delivery.target, delivery.scene)
+        if moved is not None and delivery.number == 1:
+            async with self._database.session() as session:
+                await tasks.abandon_attempt(session, command)
+            return moved
         return delivery
 
     def deadline(self, command: DispatchCommand) -> datetime:
@@ -203,6 +209,9 @@ class Ledger:
             ended = await self._end_of_lost(command)
             if ended is not None:
                 return ended
+            moved = _moved(command, task.executor, task.target, task.scene)
+            if moved is not None:
+                return moved
             which = "" if command.executor is None else f" that has the executor {command.executor!r}"
             return DispatchResult("unavailable", why=f"group {command.group!r} has no live node{which}")
         return DispatchResult("superseded")
@@ -232,6 +241,17 @@ class Ledger:
 
 def _ends_at(command: DispatchCommand) -> datetime | None:
     return None if command.ends_at is None else datetime.fromisoformat(command.ends_at)
+
+
+def _moved(
+    command: DispatchCommand, executor: str | None, target: Mapping[str, Any], scene: str
+) -> DispatchResult | None:
+    """Tell that an attempt was sent elsewhere than its task's row says; None when it was not."""
+    task_queue: str | None = target.get("task_queue")
+    if (executor, task_queue) == (command.executor, command.task_queue):
+        return None
+    key = target_key(command.group, scene, target)
+    return DispatchResult("retargeted", executor=executor, task_queue=task_queue, target_key=key)
 
 
 def _finished(command: DispatchCommand, finish: Finish) -> DispatchResult:

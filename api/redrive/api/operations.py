@@ -7,13 +7,18 @@ Who carries it out depends on who owns the task at that moment:
 - A task whose workflow runs is changed by an update of the workflow, which refuses or accepts at once, and shows the
   result in the row.
 - A task that has ended can be retried, which begins its next generation, edited and deleted.
+
+What an attempt is given stands in the row alone, also while a workflow runs: an edit is one transaction, and the next
+attempt finds it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, assert_never
 from uuid import UUID
@@ -23,9 +28,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from redrive.api.access import Access
 from redrive.api.configuration import KnownScene
 from redrive.api.engine import Engine, EngineUnavailable, UpdateRefused, WorkflowGone
-from redrive.api.problems import BUSY, ENGINE_UNAVAILABLE, REFUSED, WORKFLOW_GONE, WRONG_STATE, Refusal
-from redrive.api.reports import check_payload
-from redrive.api.schemas.tasks import TaskChange
+from redrive.api.problems import BODY_TOO_LARGE, BUSY, ENGINE_UNAVAILABLE, REFUSED, WORKFLOW_GONE, WRONG_STATE, Refusal
+from redrive.api.reports import check_payload, check_queue, read_target
+from redrive.api.scene_settings import check_payload_schema
+from redrive.api.schemas.tasks import EditAndRetry, TaskChange
 from redrive.api.text import check_storable, check_unicode
 from redrive.api.validation import invalid_document, invalid_field
 from redrive.api.visibility import find_visible_task
@@ -37,16 +43,20 @@ from redrive.core.messages import (
     UPDATE_PAUSE,
     UPDATE_RESCHEDULE,
     UPDATE_RESUME,
+    UPDATE_RETARGET,
     UPDATE_RETRY,
     Cancel,
     ChangePolicy,
     Pause,
     Reschedule,
     Resume,
+    Retarget,
     RetryNow,
 )
+from redrive.core.patch import PayloadDocument, patch_payload
 from redrive.core.policy import parse
 from redrive.core.states import REPLAYABLE, TERMINAL, TaskStatus
+from redrive.core.wire import MAX_TASK_BYTES
 from redrive.store import audit, edits, scenes, tasks
 from redrive.store.callbacks import insert_callback
 from redrive.store.database import Database
@@ -55,13 +65,14 @@ from redrive.store.tasks import Replay
 
 Operation = RetryNow | Pause | Resume | Cancel | Reschedule
 
-_NAMES: Final[dict[type[Operation | ChangePolicy], str]] = {
+_NAMES: Final[dict[type[Operation | ChangePolicy | Retarget], str]] = {
     RetryNow: UPDATE_RETRY,
     Pause: UPDATE_PAUSE,
     Resume: UPDATE_RESUME,
     Cancel: UPDATE_CANCEL,
     Reschedule: UPDATE_RESCHEDULE,
     ChangePolicy: UPDATE_CHANGE_POLICY,
+    Retarget: UPDATE_RETARGET,
 }
 _VERBS: Final[dict[type[Operation], str]] = {
     RetryNow: "retry",
@@ -82,15 +93,24 @@ _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _RETRY_AFTER: Final = {"Retry-After": "2"}
 _PAYLOAD: Final = ("args", "kwargs", "body")
+_EDITS: Final = frozenset({*_PAYLOAD, "payload_patch", "target", "executor"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A change of a task that was checked against its present state."""
+    """A change of a task that was checked against its present state.
+
+    Attributes:
+        columns: New values of the row.
+        payload: The new revision of its payload.
+        update: What its workflow must take before the row is changed.
+        moves: Whether its workflow is to send attempts elsewhere once the row is changed.
+    """
 
     columns: dict[str, Any]
-    payload: tuple[list[Any], dict[str, Any], Any] | None = None
+    payload: PayloadDocument | None = None
     update: ChangePolicy | None = None
+    moves: bool = False
 
 
 class Operations:
@@ -99,11 +119,13 @@ class Operations:
     Args:
         database: Where tasks are.
         engine: Where their workflows are.
+        own_queue: The task queue of Redrive's own workers, which is no target.
     """
 
-    def __init__(self, database: Database, engine: Engine) -> None:
+    def __init__(self, database: Database, engine: Engine, own_queue: str) -> None:
         self._database = database
         self._engine = engine
+        self._own_queue = own_queue
 
     async def perform(self, access: Access, task_id: UUID, operation: Operation) -> None:
         """Carry out an operation.
@@ -157,22 +179,69 @@ class Operations:
         if not change.model_fields_set - {"reason"}:
             raise invalid_field("", "expected at least one field to change, got none")
         check_storable(change.metadata, "metadata")
+        task, checked = await self._edit(access, task_id, change, "change")
+        if checked.moves:
+            await self._aim(task)
+
+    async def edit_and_retry(self, access: Access, task_id: UUID, change: EditAndRetry) -> None:
+        """Change what the next attempt of a task is given, and let it run now: one transaction.
+
+        A dead or cancelled task begins its next generation.
+
+        Args:
+            access: Who asks.
+            task_id: The task.
+            change: What is to be different; fields that were not given stay.
+
+        Raises:
+            Refusal: There is no such task, its state does not allow it, or Temporal is needed and away.
+        """
+        if not change.model_fields_set - {"reason"}:
+            raise invalid_field("", "expected at least one field to change, got none: POST …/retry retries as it is")
+        operation = RetryNow(change.reason)
+        task, checked = await self._edit(access, task_id, change, "edit_and_retry", operation)
+        if task.status in TERMINAL or _is_unstarted(task):
+            return
+        if checked.moves:
+            await self._aim(task)
+        try:
+            await self._update(task, operation)
+        except (WorkflowGone, Refusal) as error:
+            if isinstance(error, Refusal) and error.kind is ENGINE_UNAVAILABLE:
+                detail = f"the change is stored, and its next attempt has it, but that could not be moved: {error}"
+                raise Refusal(ENGINE_UNAVAILABLE, detail, headers=_RETRY_AFTER) from None
+            # An attempt was begun after the change was stored, so it has it: nothing is left to do.
+
+    async def _edit(
+        self,
+        access: Access,
+        task_id: UUID,
+        change: TaskChange | EditAndRetry,
+        action: str,
+        operation: RetryNow | None = None,
+    ) -> tuple[Task, _Change]:
+        """Store a change, and in the same transaction retry a task that no workflow owns.
+
+        Returns:
+            The task as it was found, and what was stored.
+        """
         updated = False
         async for _ in _patience():
             async with self._database.begin() as session:
                 task = await find_visible_task(session, access, task_id, lock=True)
                 if _is_unstarted(task) and await _is_claimed(session, task):
                     continue
-                checked = await _check_change(session, task, change, updated=updated)
+                checked = await self._check_change(session, task, change, updated=updated)
                 if checked.update is None:
-                    if checked.columns:
-                        await edits.change_task(session, task.id, checked.columns)
-                    if checked.payload is not None:
-                        await edits.add_payload(session, task.id, *checked.payload, access.author)
-                    fields = sorted(change.model_fields_set - {"reason"})
-                    facts = {"fields": fields, "status": task.status, "generation": task.generation}
-                    await _audit(session, access, task, "change", facts, change.reason)
-                    return
+                    await _store(session, access, task, change, checked, action)
+                    if operation is not None and _is_unstarted(task):
+                        await _change_row(session, task, operation)
+                    elif operation is not None and task.status in TERMINAL:
+                        session.expire(task)
+                        await session.refresh(task)
+                        await _replay(session, task, operation)
+                    session.expunge(task)
+                    return task, checked
             # Outside of the transaction: the workflow writes to the row before it answers.
             try:
                 await self._update(task, checked.update)
@@ -180,6 +249,15 @@ class Operations:
                 raise _gone(task) from None
             updated = True
         raise _busy(task_id)
+
+    async def _aim(self, task: Task) -> None:
+        """Tell a workflow where its next attempts go. It would find out by itself, but perhaps after a while."""
+        async with self._database.session() as session:
+            row = await tasks.find_task(session, task.namespace, task.id)
+        if row is None:
+            return
+        with contextlib.suppress(WorkflowGone, Refusal):
+            await self._update(task, Retarget(row.executor, row.target.get("task_queue"), row.target_key))
 
     async def delete(self, access: Access, task_id: UUID) -> None:
         """Delete an ended task with its payloads and attempts.
@@ -195,13 +273,67 @@ class Operations:
             facts = {"scene": task.scene, "status": task.status, "business_key": task.business_key}
             await _audit(session, access, task, "delete", facts, None)
 
-    async def _update(self, task: Task, argument: Operation | ChangePolicy) -> None:
+    async def _update(self, task: Task, argument: Operation | ChangePolicy | Retarget) -> None:
         try:
             await self._engine.update(task.namespace, str(task.id), task.generation, _NAMES[type(argument)], argument)
         except UpdateRefused as error:
             raise Refusal(REFUSED, str(error)) from None
         except EngineUnavailable as error:
             raise Refusal(ENGINE_UNAVAILABLE, str(error), headers=_RETRY_AFTER) from None
+
+    async def _check_change(
+        self, session: AsyncSession, task: Task, change: TaskChange | EditAndRetry, *, updated: bool
+    ) -> _Change:
+        """Check a change against the task's state.
+
+        Args:
+            session: The transaction that locked the row.
+            task: The row.
+            change: What is to be different.
+            updated: Whether the workflow knows its new policy already.
+        """
+        given = change.model_fields_set
+        ended, unstarted = task.status in TERMINAL, _is_unstarted(task)
+        edits_payload = not given.isdisjoint(_EDITS)
+        if task.status == TaskStatus.SUCCEEDED and (edits_payload or "policy" in given):
+            raise Refusal(WRONG_STATE, "the task has succeeded: only its business key and metadata can be changed")
+        if task.status == TaskStatus.RUNNING and edits_payload:
+            raise Refusal(WRONG_STATE, "an attempt is running with the present payload: pause the task, then edit it")
+        columns: dict[str, Any] = {
+            name: getattr(change, name) for name in ("business_key", "metadata") if name in given
+        }
+        if isinstance(change, TaskChange) and "deadline" in given:
+            if not (ended or unstarted):
+                detail = f"the deadline of a task whose workflow runs is fixed, and this one is {task.status}"
+                raise Refusal(WRONG_STATE, f"{detail}: report it anew with another one")
+            if change.deadline is not None and change.deadline <= datetime.now(UTC):
+                raise invalid_field("deadline", f"expected an instant in the future, got {change.deadline.isoformat()}")
+            columns["deadline"] = change.deadline
+        if change.reason is not None and (ended or unstarted):
+            columns["why"] = change.reason
+        update = None
+        if "policy" in given:
+            policy_columns, update = await _new_policy(session, task, change)
+            columns |= policy_columns
+            update = None if ended or unstarted or updated else update
+        if not edits_payload:
+            return _Change(columns, None, update)
+        destination = self._new_target(task, change)
+        payload = await _new_payload(session, task, change, {"target": task.target, **destination})
+        return _Change(columns | destination, payload, update, bool(destination) and not (ended or unstarted))
+
+    def _new_target(self, task: Task, change: TaskChange | EditAndRetry) -> dict[str, Any]:
+        """Read the target and the executor that a change gives."""
+        columns: dict[str, Any] = {}
+        if change.target is not None:
+            try:
+                columns["target"] = read_target(change.target)
+            except InvalidDocument as error:
+                raise invalid_document(error) from None
+            check_queue(columns["target"], self._own_queue)
+        if "executor" in change.model_fields_set:
+            columns["executor"] = change.executor
+        return columns
 
 
 async def _write_down(session: AsyncSession, access: Access, task: Task, operation: Operation) -> None:
@@ -308,42 +440,9 @@ async def _replay(session: AsyncSession, task: Task, operation: Operation) -> No
         raise Refusal(WRONG_STATE, "somebody else has just retried the task: look at it again")
 
 
-async def _check_change(session: AsyncSession, task: Task, change: TaskChange, *, updated: bool) -> _Change:
-    """Check a change against the task's state.
-
-    Args:
-        session: The transaction that locked the row.
-        task: The row.
-        change: What is to be different.
-        updated: Whether the workflow knows its new policy already.
-    """
-    given = change.model_fields_set
-    ended, unstarted = task.status in TERMINAL, _is_unstarted(task)
-    edits_payload = not given.isdisjoint(_PAYLOAD)
-    if task.status == TaskStatus.SUCCEEDED and (edits_payload or "policy" in given):
-        raise Refusal(WRONG_STATE, "the task has succeeded: only its business key and metadata can be changed")
-    if task.status == TaskStatus.RUNNING and edits_payload:
-        raise Refusal(WRONG_STATE, "an attempt is running with the present payload: pause the task, then edit it")
-    columns: dict[str, Any] = {name: getattr(change, name) for name in ("business_key", "metadata") if name in given}
-    if "deadline" in given:
-        if not (ended or unstarted):
-            detail = f"the deadline of a task whose workflow runs is fixed, and this one is {task.status}"
-            raise Refusal(WRONG_STATE, f"{detail}: report it anew with another one")
-        if change.deadline is not None and change.deadline <= datetime.now(UTC):
-            raise invalid_field("deadline", f"expected an instant in the future, got {change.deadline.isoformat()}")
-        columns["deadline"] = change.deadline
-    if change.reason is not None and (ended or unstarted):
-        columns["why"] = change.reason
-    update = None
-    if "policy" in given:
-        policy_columns, update = await _new_policy(session, task, change)
-        columns |= policy_columns
-        update = None if ended or unstarted or updated else update
-    payload = await _new_payload(session, task, change) if edits_payload else None
-    return _Change(columns, payload, update)
-
-
-async def _new_policy(session: AsyncSession, task: Task, change: TaskChange) -> tuple[dict[str, Any], ChangePolicy]:
+async def _new_policy(
+    session: AsyncSession, task: Task, change: TaskChange | EditAndRetry
+) -> tuple[dict[str, Any], ChangePolicy]:
     configuration = await _configuration(session, task)
     try:
         effective = KnownScene(configuration, True, 0).effective(change.policy)
@@ -359,12 +458,63 @@ async def _new_policy(session: AsyncSession, task: Task, change: TaskChange) -> 
     return columns, ChangePolicy(effective.document, configuration.version)
 
 
-async def _new_payload(session: AsyncSession, task: Task, change: TaskChange) -> tuple[list[Any], dict[str, Any], Any]:
+async def _new_payload(
+    session: AsyncSession, task: Task, change: TaskChange | EditAndRetry, destination: dict[str, Any]
+) -> PayloadDocument | None:
+    """Make the payload that a change leads to; None when it stays as it is.
+
+    Args:
+        session: The transaction that locked the row.
+        task: The row.
+        change: What is to be different.
+        destination: The target that the task will have, and its executor when that changes.
+    """
     old = await tasks.find_payload(session, task)
-    args, kwargs, body = (getattr(change if name in change.model_fields_set else old, name) for name in _PAYLOAD)
-    check_payload(task.target, task.executor, args, kwargs, body)
+    before = PayloadDocument(tuple(old.args), old.kwargs, old.body)
+    given = [name for name in _PAYLOAD if name in change.model_fields_set]
+    if change.payload_patch is not None and given:
+        raise invalid_field("payload_patch", f"expected either a patch or new {' and '.join(given)}, got both")
+    if change.payload_patch is not None:
+        try:
+            payload = patch_payload(before, change.payload_patch)
+        except InvalidDocument as error:
+            raise invalid_document(error) from None
+    else:
+        payload = replace(before, **{name: getattr(change, name) for name in given})
+    args, kwargs, body = list(payload.args), payload.kwargs, payload.body
+    check_payload(destination["target"], destination.get("executor", task.executor), args, kwargs, body)
     check_unicode({"args": args, "kwargs": kwargs, "body": body})
-    return args, kwargs, body
+    size = len(json.dumps(payload.as_json(), ensure_ascii=False).encode())
+    if size > MAX_TASK_BYTES:
+        raise Refusal(BODY_TOO_LARGE, f"expected a payload of at most {MAX_TASK_BYTES} bytes, got {size}")
+    if change.payload_patch is None and not given:
+        return None
+    check_payload_schema((await _configuration(session, task)).payload_schema, args, kwargs, body)
+    return payload
+
+
+async def _store(
+    session: AsyncSession,
+    access: Access,
+    task: Task,
+    change: TaskChange | EditAndRetry,
+    checked: _Change,
+    action: str,
+) -> None:
+    """Store a checked change, with its entry in the audit."""
+    facts: dict[str, Any] = {
+        "fields": sorted(change.model_fields_set - {"reason"}),
+        "status": task.status,
+        "generation": task.generation,
+    }
+    if checked.columns:
+        await edits.change_task(session, task.id, checked.columns)
+    if checked.payload is not None:
+        new = checked.payload
+        facts["payload_revision"] = await edits.add_payload(
+            session, task.id, new.args, new.kwargs, new.body, access.author, change.reason
+        )
+    await _audit(session, access, task, action, facts, change.reason)
 
 
 async def _configuration(session: AsyncSession, task: Task) -> scenes.SceneConfiguration:

@@ -159,8 +159,7 @@ class Reporter:
 
     def _make(self, namespace: str, report: TaskReport, version: int, effective: Effective, now: datetime) -> Accepted:
         target = read_target(report.target)
-        if target.get("task_queue") == self._own_queue:
-            raise invalid_field("target.task_queue", f"{self._own_queue!r} is Redrive's own; name the group's queue")
+        check_queue(target, self._own_queue)
         check_payload(target, report.executor, report.args, report.kwargs, report.body)
         payload: dict[str, Any] = {"args": report.args, "kwargs": report.kwargs, "body": report.body}
         payload_hash = _hash({"executor": report.executor, "target": target, **payload})
@@ -235,6 +234,16 @@ def read_target(document: Mapping[str, Any]) -> dict[str, Any]:
     target: dict[str, Any] = encode(decode(cast("type[NodeTarget]", Target), document, "target"))
     check_storable(target, "target")
     return target
+
+
+def check_queue(target: Mapping[str, Any], own_queue: str) -> None:
+    """Refuse a target that is Redrive's own task queue, on which nobody runs a group's attempts.
+
+    Raises:
+        Refusal: It is.
+    """
+    if target.get("task_queue") == own_queue:
+        raise invalid_field("target.task_queue", f"{own_queue!r} is Redrive's own; name the group's queue")
 
 
 def check_payload(

@@ -63,7 +63,7 @@ def make_services(settings: Settings) -> Services:
         keys=KeyRing(database, required=settings.require_api_key),
         configurations=configurations,
         reporter=Reporter(database, configurations, settings.task_queue),
-        operations=Operations(database, engine),
+        operations=Operations(database, engine, settings.task_queue),
         restraints=RestraintsCache(database),
         links=Links(settings),
         probe=probe,

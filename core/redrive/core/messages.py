@@ -22,6 +22,7 @@ UPDATE_RESUME: Final = "resume"
 UPDATE_CANCEL: Final = "cancel"
 UPDATE_RESCHEDULE: Final = "reschedule"
 UPDATE_CHANGE_POLICY: Final = "change_policy"
+UPDATE_RETARGET: Final = "retarget"
 SIGNAL_WAKE: Final = "wake"
 
 CONFLICT: Final = "Conflict"
@@ -142,6 +143,7 @@ class DispatchCommand:
         executor: Name of the function to run; None for webhooks.
         classification: The policy's rules, when one of them looks at message or body: those are known where the answer
             is and nowhere else.
+        task_queue: The group's own Temporal task queue that the attempt was sent to; None for a node or a webhook.
     """
 
     namespace: str
@@ -161,6 +163,7 @@ class DispatchCommand:
     affinity: str = ""
     executor: str | None = None
     classification: list[dict[str, Any]] | None = None
+    task_queue: str | None = None
 
 
 @dataclass
@@ -170,7 +173,8 @@ class DispatchResult:
     Attributes:
         kind: `finished`: the attempt ran and has an outcome. `unavailable`: nobody could take it, no attempt was spent.
             `late`: the generation's time is over, no attempt was spent. `superseded`: the task has ended or lives in
-            another generation, so the workflow has nothing left to do.
+            another generation, so the workflow has nothing left to do. `retargeted`: the task has got another target or
+            executor, so it must be sent again, no attempt was spent.
         why: What stood in the way, when nobody could take it.
         status: How the attempt ended.
         error_type: Class name of the error.
@@ -184,9 +188,12 @@ class DispatchResult:
         action_seconds: How long to snooze, in seconds, when that is what it says.
         policy: The policy now in force, when the scene's version has changed.
         policy_version: Its version.
+        executor: The executor that the task has now, when it is `retargeted`.
+        task_queue: The group's own task queue that it goes to now; None for none.
+        target_key: What its breaker is named by now.
     """
 
-    kind: Literal["finished", "unavailable", "late", "superseded"]
+    kind: Literal["finished", "unavailable", "late", "superseded", "retargeted"]
     why: str = ""
     status: str | None = None
     error_type: str | None = None
@@ -200,6 +207,9 @@ class DispatchResult:
     action_seconds: float | None = None
     policy: dict[str, Any] | None = None
     policy_version: int | None = None
+    executor: str | None = None
+    task_queue: str | None = None
+    target_key: str | None = None
 
 
 @dataclass
@@ -294,6 +304,21 @@ class ChangePolicy:
 
     policy: dict[str, Any] = field(default_factory=dict[str, Any])
     policy_version: int = 0
+
+
+@dataclass
+class Retarget:
+    """Argument of the retarget update: where the next attempts go, as the task's row has it already.
+
+    Attributes:
+        executor: Name of the function to run; None for webhooks.
+        task_queue: The group's own Temporal task queue; None for a node or a webhook.
+        target_key: What its breaker is named by.
+    """
+
+    executor: str | None = None
+    task_queue: str | None = None
+    target_key: str | None = None
 
 
 @dataclass

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from redrive.store.tables import Task
+from redrive.store.tables import Payload, Task
 
 
 async def change_task(session: AsyncSession, task_id: UUID, changes: Mapping[str, Any]) -> None:
@@ -32,7 +32,13 @@ async def change_task(session: AsyncSession, task_id: UUID, changes: Mapping[str
 
 
 async def add_payload(
-    session: AsyncSession, task_id: UUID, args: Sequence[Any], kwargs: Mapping[str, Any], body: Any, author: str | None
+    session: AsyncSession,
+    task_id: UUID,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    body: Any,
+    author: str | None,
+    reason: str | None = None,
 ) -> int:
     """Add a revision of a task's payload and put it in force.
 
@@ -43,6 +49,7 @@ async def add_payload(
         kwargs: Named arguments.
         body: A webhook's body; None for none.
         author: Who changed it.
+        reason: Why.
 
     Returns:
         The new revision.
@@ -53,8 +60,9 @@ async def add_payload(
             UPDATE tasks SET payload_revision = payload_revision + 1, updated_at = now() WHERE id = :id
             RETURNING payload_revision
         )
-        INSERT INTO payloads (task_id, revision, args, kwargs, body, author)
-        SELECT :id, payload_revision, CAST(:args AS json), CAST(:kwargs AS json), CAST(:body AS json), :author FROM task
+        INSERT INTO payloads (task_id, revision, args, kwargs, body, author, reason)
+        SELECT :id, payload_revision, CAST(:args AS json), CAST(:kwargs AS json), CAST(:body AS json), :author, :reason
+        FROM task
         RETURNING revision
         """
     )
@@ -64,9 +72,27 @@ async def add_payload(
         "kwargs": json.dumps(kwargs),
         "body": None if body is None else json.dumps(body),
         "author": author,
+        "reason": reason,
     }
     revision: int = (await session.execute(statement, values)).scalar_one()
     return revision
+
+
+async def list_payloads(
+    session: AsyncSession, task_id: UUID, *, before: int | None = None, limit: int = 50
+) -> list[Payload]:
+    """List the revisions of a task's payload, the newest first.
+
+    Args:
+        session: Any session.
+        task_id: The task.
+        before: Only revisions below this one.
+        limit: The most revisions.
+    """
+    statement = select(Payload).where(col(Payload.task_id) == task_id)
+    if before is not None:
+        statement = statement.where(col(Payload.revision) < before)
+    return list((await session.scalars(statement.order_by(col(Payload.revision).desc()).limit(limit))).all())
 
 
 async def clock(session: AsyncSession) -> datetime:

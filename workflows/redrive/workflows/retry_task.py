@@ -51,6 +51,7 @@ with workflow.unsafe.imports_passed_through():
         UPDATE_PAUSE,
         UPDATE_RESCHEDULE,
         UPDATE_RESUME,
+        UPDATE_RETARGET,
         UPDATE_RETRY,
         Cancel,
         ChangePolicy,
@@ -60,6 +61,7 @@ with workflow.unsafe.imports_passed_through():
         Record,
         Reschedule,
         Resume,
+        Retarget,
         RetryNow,
         TaskRun,
         TaskView,
@@ -175,7 +177,7 @@ class RetryTask:
     # --- One attempt -------------------------------------------------------------------------------------------------
 
     async def _attempt(self) -> None:
-        number = self._task.number + 1
+        number, trigger = self._task.number + 1, self._task.trigger
         result = await self._run_dispatch(number)
         self._task.trigger = "timer"
         if result is None:
@@ -198,6 +200,10 @@ class RetryTask:
                 await self._end(TaskStatus.DEAD, "its time was over before the attempt could start", DeadReason.EXPIRED)
             case "superseded":
                 self._status, self._finished = TaskStatus.CANCELLED, True
+            case "retargeted":
+                # Somebody changed the row between two attempts: the same attempt goes where the row says.
+                self._aim(result.executor, result.task_queue, result.target_key)
+                self._task.trigger = trigger
 
     async def _run_dispatch(self, number: int) -> DispatchResult | None:
         ends_at = self._clock.ends_at(self._policy)
@@ -221,6 +227,7 @@ class RetryTask:
             classification=list(encode(self._policy.classification))
             if looks_inside(self._policy.classification)
             else None,
+            task_queue=self._task.task_queue,
         )
         self._status = TaskStatus.RUNNING
         # A group's own worker does what a worker of ours does. That none polls shows as a time-out before the start;
@@ -457,6 +464,16 @@ class RetryTask:
         except ValueError as error:
             raise _conflict(str(error)) from None
 
+    @workflow.update(name=UPDATE_RETARGET)
+    async def retarget(self, request: Retarget) -> TaskView:
+        """Send the next attempts elsewhere."""
+        self._aim(request.executor, request.task_queue, request.target_key)
+        return self._view()
+
+    @retarget.validator
+    def _check_retarget(self, request: Retarget) -> None:
+        self._refuse_when_ended()
+
     @workflow.signal(name=SIGNAL_WAKE)
     def wake(self) -> None:
         """Look for a target again: one has become available."""
@@ -471,6 +488,9 @@ class RetryTask:
         self._task.parked = self._task.parked_for = None
         self._task.parks = 0
         self._why = why
+
+    def _aim(self, executor: str | None, task_queue: str | None, target_key: str | None) -> None:
+        self._task.executor, self._task.task_queue, self._task.target_key = executor, task_queue, target_key
 
     def _cancel(self, reason: str) -> None:
         self._cancel_reason = reason

@@ -45,7 +45,7 @@ async def start_attempt(start: AttemptStart, access: AccessDep, services: Servic
 
     Asking again delivers it again, under the same number: the delivery before must then not say how it ended.
     """
-    command = await _check(services, access, start.command)
+    command = await _check(services, access, start.command, starts=True)
     ledger = Ledger(services.database)
     try:
         result = await ledger.late(command)
@@ -92,8 +92,16 @@ async def announce_worker(ready: WorkerReady, access: AccessDep, services: Servi
     return Woken(woken=len(keys), more=len(keys) == SET_SIZE)
 
 
-async def _check(services: Services, access: Access, asked: AttemptCommand) -> DispatchCommand:
-    """Refuse a command about something else than a worker's attempt that the key opens."""
+async def _check(services: Services, access: Access, asked: AttemptCommand, *, starts: bool = False) -> DispatchCommand:
+    """Refuse a command about something else than a worker's attempt that the key opens.
+
+    Args:
+        services: The database.
+        access: Who asks.
+        asked: The command.
+        starts: Whether the attempt is to start: then the ledger itself tells a worker that the task has moved
+            elsewhere, also to a node or a webhook.
+    """
     access.require_group(asked.group)
     if asked.namespace != access.namespace:
         expected = f"expected {access.namespace!r}, the namespace of the request"
@@ -104,7 +112,10 @@ async def _check(services: Services, access: Access, asked: AttemptCommand) -> D
         task = await find_visible_task(session, access, asked.task_id)
     if task.group != asked.group:
         raise invalid_field("command.group", f"expected {task.group!r}, the task's group, got {shown(asked.group)}")
-    if task.target["kind"] != "worker":
+    if task.generation != asked.generation and not starts:
+        detail = f"expected generation {task.generation} of task {task.id}, the present one, got {asked.generation}"
+        raise Refusal(SUPERSEDED, f"{detail}: that one has ended, and nothing of it counts any more")
+    if task.target["kind"] != "worker" and not (starts and asked.task_queue is not None):
         expected = "expected a task whose target is a worker"
         raise invalid_field("command.task_id", f"{expected}, got one whose target is a {task.target['kind']}")
     return asked.command()

@@ -23,7 +23,9 @@ from redrive.api.schemas.tasks import (
     BatchReport,
     BatchResult,
     BatchResults,
+    EditAndRetry,
     Operation,
+    PayloadRevision,
     RescheduleOperation,
     TaskChange,
     TaskCount,
@@ -35,7 +37,7 @@ from redrive.api.selections import COUNT_SECONDS, SelectionQuery, narrowed
 from redrive.api.services import Services
 from redrive.api.visibility import find_visible_task
 from redrive.core.messages import Cancel, Pause, Reschedule, Resume, RetryNow
-from redrive.store import attempts, search, tasks
+from redrive.store import attempts, edits, search, tasks
 from redrive.store.search import InvalidCursor, Sort, decode_cursor, encode_cursor
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=Route)
@@ -131,6 +133,30 @@ async def change_task(task_id: TaskId, change: TaskChange, access: AccessDep, se
     return await _show(services, access, task_id)
 
 
+@router.post("/{task_id}/edit-and-retry", responses=_OPERATION_PROBLEMS)
+async def edit_and_retry(task_id: TaskId, edit: EditAndRetry, access: AccessDep, services: ServicesDep) -> TaskResource:
+    """Change payload, target or policy, and run the next attempt with them now.
+
+    The payload becomes a new revision, which must fit the schema of the scene when it has one. A dead or cancelled task
+    begins its next generation in the same transaction. While an attempt runs, pause the task or wait for its end.
+    """
+    await services.operations.edit_and_retry(access, task_id, edit)
+    return await _show(services, access, task_id)
+
+
+@router.get("/{task_id}/payloads", responses=problems(404))
+async def list_payloads(
+    task_id: TaskId, access: AccessDep, session: SessionDep, limit: Limit = 50, cursor: Cursor = None
+) -> Page[PayloadRevision]:
+    """List the revisions of a task's payload, the newest first. The last one is what was reported."""
+    await find_visible_task(session, access, task_id)
+    before = None if cursor is None else _revision(cursor)
+    found = await edits.list_payloads(session, task_id, before=before, limit=limit + 1)
+    items = [PayloadRevision.model_validate(row.model_dump(exclude={"task_id"})) for row in found[:limit]]
+    more = encode_cursor(items[-1].revision) if len(found) > limit else None
+    return Page[PayloadRevision].model_construct(items=items, next_cursor=more)
+
+
 @router.delete("/{task_id}", status_code=204, response_class=Response, responses=problems(404, 409))
 async def delete_task(task_id: TaskId, access: AccessDep, services: ServicesDep) -> None:
     """Delete an ended task with its payloads and attempts."""
@@ -222,6 +248,13 @@ def _result(index: int, outcome: Outcome) -> BatchResult:
 
 
 _RESULTS: tuple[int, ...] = get_args(BatchResult.model_fields["status"].annotation)
+
+
+def _revision(cursor: str) -> int:
+    parts: list[Any] = decode_cursor(cursor)
+    if len(parts) != 1 or not (type(parts[0]) is int and 0 <= parts[0] < 2**31):
+        raise InvalidCursor
+    return parts[0]
 
 
 def _attempt_place(cursor: str) -> tuple[int, int]:

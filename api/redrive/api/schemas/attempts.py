@@ -41,6 +41,7 @@ class AttemptCommand(Input):
     policy_version: Count
     affinity: Text = ""
     executor: Printable | None = None
+    task_queue: Text | None = None
 
     def command(self) -> DispatchCommand:
         """Write it as the ledger takes it."""

@@ -225,8 +225,8 @@ class RescheduleOperation(Operation):
     delay_seconds: Seconds | None = None
 
 
-class TaskChange(Input):
-    """Changes of a task. What is left out stays as it is."""
+class TaskEdit(Input):
+    """What the next attempt of a task is given. What is left out stays as it is."""
 
     policy: PolicyParts | None = Field(
         default=None, description="The task's own parts of the policy, in place of those it had; null for none."
@@ -234,7 +234,37 @@ class TaskChange(Input):
     args: list[Any] = Field(default=[], description="New positional arguments.")
     kwargs: dict[str, Any] = Field(default={}, description="New named arguments.")
     body: Any = Field(default=None, description="New body of a webhook.")
+    payload_patch: dict[str, Any] | None = Field(
+        default=None,
+        description="A JSON Merge Patch (RFC 7396) of `{args, kwargs, body}`, in place of these three.",
+        examples=[{"kwargs": {"amount": 4, "coupon": None}}],
+    )
+    target: TargetDocument | None = Field(
+        default=None, description="Where attempts go from now on; null for no change."
+    )
+    executor: Printable | None = Field(default=None, description="Which function runs; null for none.")
+    reason: Note | None = Field(default=None, description="Why; it is shown with the task.")
+
+
+class TaskChange(TaskEdit):
+    """Changes of a task. What is left out stays as it is."""
+
     business_key: Key | None = None
     deadline: Instant | None = Field(default=None, description="Only for a task whose workflow does not run.")
     metadata: Metadata = Field(default={})
-    reason: Note | None = Field(default=None, description="Why; it is shown with the task.")
+
+
+class EditAndRetry(TaskEdit):
+    """What is different from the next attempt on, which runs now."""
+
+
+class PayloadRevision(Output):
+    """One revision of a task's payload."""
+
+    revision: int = Field(description="1 for what was reported, one more for each edit.")
+    args: list[Any]
+    kwargs: dict[str, Any]
+    body: Any
+    author: str | None = Field(description="Name of the key that edited it; null for what was reported.")
+    reason: str | None
+    created_at: datetime

@@ -91,7 +91,7 @@ class Ledger:
             return await self._explain(command, has_taker=has_taker)
         if delivery.number is None:
             return await self._remember(command, delivery)
-        moved = _moved(command, delivery.executor, delivery.target, delivery.scene)
+        moved = moved_elsewhere(command, delivery.executor, delivery.target, delivery.scene)
         if moved is not None and delivery.number == 1:
             async with self._database.session() as session:
                 await tasks.abandon_attempt(session, command)
@@ -209,7 +209,7 @@ class Ledger:
             ended = await self._end_of_lost(command)
             if ended is not None:
                 return ended
-            moved = _moved(command, task.executor, task.target, task.scene)
+            moved = moved_elsewhere(command, task.executor, task.target, task.scene)
             if moved is not None:
                 return moved
             which = "" if command.executor is None else f" that has the executor {command.executor!r}"
@@ -243,10 +243,20 @@ def _ends_at(command: DispatchCommand) -> datetime | None:
     return None if command.ends_at is None else datetime.fromisoformat(command.ends_at)
 
 
-def _moved(
+def moved_elsewhere(
     command: DispatchCommand, executor: str | None, target: Mapping[str, Any], scene: str
 ) -> DispatchResult | None:
-    """Tell that an attempt was sent elsewhere than its task's row says; None when it was not."""
+    """Tell that an attempt was sent elsewhere than its task's row says.
+
+    Args:
+        command: The attempt.
+        executor: The executor in the row.
+        target: The target in the row.
+        scene: The task's scene.
+
+    Returns:
+        Where it is to be sent; None when that is where it was sent.
+    """
     task_queue: str | None = target.get("task_queue")
     if (executor, task_queue) == (command.executor, command.task_queue):
         return None

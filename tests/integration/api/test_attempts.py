@@ -81,7 +81,7 @@ async def test_arguments_come_as_they_were_reported(api: Api) -> None:
     )
     task = (await api.send("/v1/tasks", body)).json()
 
-    request = (await start(api, command_of(task)))["request"]
+    request = (await start(api, command_of(task, executor="e")))["request"]
 
     assert list(request["kwargs"].items()) == [("b", 10000000000000000000001), ("a", 0.1)]
 
@@ -239,3 +239,33 @@ async def test_a_worker_that_comes_while_temporal_is_away_is_told_to_come_again(
     answer = await api.post("/v1/attempts/ready", ready)
     problem(answer, 503, "engine-unavailable")
     assert task["id"]
+
+
+async def test_the_result_of_an_ended_generation_is_refused(api: Api, database: Database) -> None:
+    """The task was replayed while a worker was still at its old attempt."""
+    task = await api.report(target=WORKER)
+    await start(api, command_of(task))
+    await execute(database, "UPDATE attempts SET status = 'cancelled', finished_at = now()")
+    await execute(database, "UPDATE tasks SET status = 'cancelled', finished_at = now()")
+    edited = await api.post(f"/v1/tasks/{task['id']}/edit-and-retry", {"payload_patch": {"kwargs": {"amount": 4}}})
+    assert edited.json()["generation"] == 2
+
+    late = await api.post("/v1/attempts/finish", {"command": command_of(task), "delivery": 1, "answer": SUCCESS})
+
+    assert "expected generation 2" in problem(late, 409, "superseded")["detail"]
+    assert await api.task(task["id"]) == edited.json()
+    assert [(item["generation"], item["status"]) for item in await ledger(api, task)] == [(1, "cancelled")]
+
+
+async def test_a_worker_is_told_where_a_task_has_gone(api: Api) -> None:
+    task = await api.report(target=WORKER)
+    command = command_of(task, task_queue=WORKER["task_queue"])
+    for target, executor in (({"kind": "node"}, "orders.charge"), ({**WORKER, "task_queue": "other"}, "orders.other")):
+        await api.patch(f"/v1/tasks/{task['id']}", {"target": target, "executor": executor})
+
+        moved = (await start(api, command))["result"]
+
+        assert (moved["kind"], moved["executor"]) == ("retargeted", executor)
+        assert moved["task_queue"] == target.get("task_queue")
+        assert moved["target_key"] == "scene:orders/charge-card"
+        assert await ledger(api, task) == []

@@ -11,6 +11,8 @@ import pytest
 from temporalio.client import Client
 from tests.eventually import eventually
 from tests.integration.api.client import LONG, Api, Serve, execute, problem
+from tests.integration.engine.target import Reply, Target
+from tests.integration.engine.target import serving as serving_target
 
 from redrive.cli.stack import EmbeddedTemporal
 from redrive.core.messages import workflow_id
@@ -143,3 +145,36 @@ async def test_a_paused_task_that_was_never_started_is_started_when_it_is_resume
 
     assert (await whole.post(f"/v1/tasks/{task['id']}/resume")).json()["status"] == "pending"
     assert (await reaches(whole, task, "waiting"))["generation"] == 2
+
+
+async def test_a_live_task_is_edited_and_retried_now(whole: Api) -> None:
+    task = await started(whole)
+    async with serving_target(Target()) as target:
+        target.say(Reply(500), Reply(200))
+        path = f"/v1/tasks/{task['id']}/edit-and-retry"
+        change = {
+            "target": {"kind": "webhook", "url": f"{target.url}/hook"},
+            "payload_patch": {"kwargs": {"amount": 4}},
+            "policy": {**LONG, "max_attempts": 7},
+            "reason": "the address was wrong",
+        }
+        edited = await whole.post(path, change)
+        failed = await reaches_attempts(whole, task, 1)
+        await whole.post(path, {"kwargs": {"amount": 3}})
+        done = await reaches(whole, task, "succeeded")
+
+    assert edited.status_code == 200, edited.text
+    assert (failed["status"], failed["generation"], failed["max_attempts"]) == ("waiting", 1, 7)
+    assert [call.json for call in target.calls] == [{"amount": 4}, {"amount": 3}]
+    assert (done["generation"], done["attempts"], done["payload_revision"]) == (1, 2, 3)
+    problem(await whole.post(path, {"kwargs": {"amount": 2}}), 409, "wrong-state")
+
+
+async def reaches_attempts(api: Api, task: dict[str, Any], attempts: int) -> dict[str, Any]:
+    async def look() -> dict[str, Any] | None:
+        found = await api.task(task["id"])
+        return found if found["attempts"] == attempts and found["status"] == "waiting" else None
+
+    found = await eventually(look, what=f"attempt {attempts}")
+    assert found is not None
+    return found

@@ -10,7 +10,7 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
-from redrive.activities.ledger import CANCELLED, DeliveredAgain, Ledger
+from redrive.activities.ledger import CANCELLED, DeliveredAgain, Ledger, moved_elsewhere
 from redrive.activities.request import execute_document, read_execute_answer, timed_out
 from redrive.api.access import Access
 from redrive.api.dependencies import AccessDep, ServicesDep
@@ -34,6 +34,7 @@ from redrive.api.waker import SET_SIZE
 from redrive.core.messages import DispatchCommand, DispatchResult
 from redrive.store import attempts, tasks
 from redrive.store.attempts import Finish
+from redrive.store.tables import Task
 from redrive.store.tasks import DeliveryKey
 
 router = APIRouter(prefix="/v1/attempts", tags=["attempts"], route_class=Route)
@@ -45,10 +46,13 @@ async def start_attempt(start: AttemptStart, access: AccessDep, services: Servic
 
     Asking again delivers it again, under the same number: the delivery before must then not say how it ended.
     """
-    command = await _check(services, access, start.command, starts=True)
+    command, task = await _check(services, access, start.command, starts=True)
     ledger = Ledger(services.database)
     try:
-        result = await ledger.late(command)
+        result = None
+        if task.generation == command.generation:
+            result = moved_elsewhere(command, task.executor, task.target, task.scene)
+        result = result or await ledger.late(command)
         deadline = ledger.deadline(command)
         delivery = result or await ledger.start(command, node_id=start.worker)
     except DeliveredAgain as error:
@@ -65,7 +69,7 @@ async def start_attempt(start: AttemptStart, access: AccessDep, services: Servic
 @router.post("/finish", responses=problems(404, 409, 413, 415))
 async def finish_attempt(finish: AttemptFinish, access: AccessDep, services: ServicesDep) -> AttemptFinished:
     """Say how an attempt ended. Saying it again changes nothing; only the newest delivery may say it."""
-    command = await _check(services, access, finish.command)
+    command, _ = await _check(services, access, finish.command)
     async with services.database.session() as session:
         newest = await attempts.find_delivery(session, command)
     if newest is None or newest.number != finish.delivery:
@@ -92,15 +96,20 @@ async def announce_worker(ready: WorkerReady, access: AccessDep, services: Servi
     return Woken(woken=len(keys), more=len(keys) == SET_SIZE)
 
 
-async def _check(services: Services, access: Access, asked: AttemptCommand, *, starts: bool = False) -> DispatchCommand:
+async def _check(
+    services: Services, access: Access, asked: AttemptCommand, *, starts: bool = False
+) -> tuple[DispatchCommand, Task]:
     """Refuse a command about something else than a worker's attempt that the key opens.
 
     Args:
         services: The database.
         access: Who asks.
         asked: The command.
-        starts: Whether the attempt is to start: then the ledger itself tells a worker that the task has moved
-            elsewhere, also to a node or a webhook.
+        starts: Whether the attempt is to start: then a worker is told that the task has moved elsewhere, also to a
+            node or a webhook.
+
+    Returns:
+        The command as the ledger takes it, and the task.
     """
     access.require_group(asked.group)
     if asked.namespace != access.namespace:
@@ -118,7 +127,11 @@ async def _check(services: Services, access: Access, asked: AttemptCommand, *, s
     if task.target["kind"] != "worker" and not (starts and asked.task_queue is not None):
         expected = "expected a task whose target is a worker"
         raise invalid_field("command.task_id", f"{expected}, got one whose target is a {task.target['kind']}")
-    return asked.command()
+    command = asked.command()
+    if command.task_queue is None:
+        # An older engine does not say where it sent the attempt.
+        command.task_queue = task.target.get("task_queue")
+    return command, task
 
 
 async def _close(

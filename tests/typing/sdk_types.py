@@ -15,6 +15,7 @@ from redrive.sdk import (
     Report,
     ReportError,
     TaskEnd,
+    WebhookCallback,
     carry,
     current_attempt,
     executor,
@@ -86,10 +87,17 @@ def quiet(order: str) -> int:
 
 
 def told(end: TaskEnd, order: str) -> None:
-    assert_type(end.outcome, Literal["succeeded", "dead"])
+    assert_type(end.outcome, Literal["succeeded", "dead", "cancelled"])
 
 
-@client.retryable("with-callbacks", on_success=told, on_dead="orders.dead", dedupe=60, idempotency_key=None)
+@client.retryable(
+    "with-callbacks",
+    on_success=told,
+    on_dead="orders.dead",
+    on_cancelled=WebhookCallback("https://example.com/hook"),
+    dedupe=60,
+    idempotency_key=None,
+)
 def tells(order: str) -> int:
     return len(order)
 

@@ -74,6 +74,7 @@ __all__ = [
     "Unrestorable",
     "Unserialisable",
     "UsageError",
+    "WebhookCallback",
     "Window",
     "attempt_logger",
     "carry",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, ov
 from redrive.core.errors import InvalidDocument
 from redrive.core.wire import NodeTarget, WorkerTarget
 from redrive.sdk.decorator import DefaultingDecorator, RetryableDecorator, retryable_decorator
-from redrive.sdk.ends import EVENTS, callback_name
+from redrive.sdk.ends import EVENTS, callback_document
 from redrive.sdk.errors import NotConfigured, ReportError, UsageError
 from redrive.sdk.executor import ExecutorDecorator, Registry, entry_of, executor_decorator
 from redrive.sdk.options import DecorationOptions, RetryableOptions
@@ -749,7 +749,7 @@ class Redrive:
         executor, args, kwargs = report.executor, report.args, report.kwargs
         call = entry.parameters.signature() if (entry := entry_of(executor)) is not None else None
         callbacks = {
-            event: callback_name(callback, event, self.registry, f"report({report.scene!r})", call)
+            event: callback_document(callback, event, self.registry, f"report({report.scene!r})", call)
             for event in EVENTS
             if (callback := getattr(report, event)) is not None
         }

@@ -22,7 +22,7 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast, 
 
 from redrive.core.wire import NodeTarget, WorkerTarget
 from redrive.sdk.context import SCOPE, Scope, Snooze, error_wait_seconds, says_stop
-from redrive.sdk.ends import EVENTS, callback_name
+from redrive.sdk.ends import EVENTS, callback_document
 from redrive.sdk.errors import AccessDenied, ReportError, Unserialisable, UsageError
 from redrive.sdk.executor import ExecutorEntry, Registry, entry_of, make_entry
 from redrive.sdk.options import BY_ARGUMENTS, MISSING, CallOptions, Options, check_key, make_options, render_key
@@ -208,9 +208,9 @@ def retryable_decorator(
         check_key(made.business_key, "business_key", entry.parameters, entry.name)
         if made.reports and made.executor is None:
             registry.add(entry)
-        if not made.reports and (made.on_success is not None or made.on_dead is not None):
+        if not made.reports and any(getattr(made, event) is not None for event in EVENTS):
             raise UsageError(
-                f"{entry.name}: mode='only_local' reports nothing, so that on_success and on_dead would never be "
+                f"{entry.name}: mode='only_local' reports nothing, so that {', '.join(EVENTS)} would never be "
                 "called: leave them out, or choose another mode"
             )
         callbacks = _callbacks(made, entry, registry)
@@ -232,7 +232,7 @@ class _Plan:
     reporter: Callable[[], Reporter]
     registry: Registry
     executor: str
-    callbacks: Mapping[str, str]
+    callbacks: Mapping[str, str | dict[str, Any]]
     unchecked: bool = True
 
     def dump(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -575,12 +575,12 @@ def _note(receipt: Receipt | None) -> str:
     return f"Redrive: {receipt.status} as report {receipt.report_id}; it will be retried"
 
 
-def _callbacks(options: Options, entry: ExecutorEntry, registry: Registry) -> dict[str, str]:
+def _callbacks(options: Options, entry: ExecutorEntry, registry: Registry) -> dict[str, str | dict[str, Any]]:
     # A serialiser may bring arguments back in another shape: then only the call itself shows whether they fit.
     call = entry.parameters.signature() if options.serialiser is None else None
     given = {event: getattr(options, event) for event in EVENTS}
     return {
-        event: callback_name(callback, event, registry, entry.name, call)
+        event: callback_document(callback, event, registry, entry.name, call)
         for event, callback in given.items()
         if callback is not None
     }

@@ -6,7 +6,7 @@
     def charge(order_id: str) -> None: ...
 
 The server makes a task of its own for each callback, so that it is retried, too. A callback is an executor whose first
-argument is the outcome; the others are those of the call.
+argument is the outcome; the others are those of the call. Or it is a webhook, which gets a signed event.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Final, Literal, TypeAlias, cast
 
+from redrive.core.callbacks import WebhookCallback
 from redrive.core.wire import ErrorFacts
 from redrive.sdk.errors import UsageError
 from redrive.sdk.executor import ExecutorEntry, Registry, entry_of, make_entry
 
-EVENTS: Final = ("on_success", "on_dead")
+EVENTS: Final = ("on_success", "on_dead", "on_cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,11 @@ class TaskEnd:
         scene: Name of the scene.
         executor: Name of the executor that was retried.
         business_key: The business key.
-        outcome: `succeeded` or `dead`.
-        dead_reason: `exhausted`, `expired`, `rejected` or `stopped`; None when it succeeded.
+        outcome: `succeeded`, `dead` or `cancelled`.
+        dead_reason: `exhausted`, `expired`, `rejected` or `stopped`; None unless it is dead.
         attempts: How many attempts its last generation took.
-        error: The last error of a dead task, without its stack; None when it succeeded.
+        error: The last error of a task that did not succeed, without its stack; None when it succeeded.
+        why: Why it ended, in words, such as who cancelled it.
     """
 
     task: str
@@ -44,10 +46,11 @@ class TaskEnd:
     scene: str
     executor: str | None
     business_key: str | None
-    outcome: Literal["succeeded", "dead"]
+    outcome: Literal["succeeded", "dead", "cancelled"]
     dead_reason: str | None = None
     attempts: int = 0
     error: ErrorFacts | None = None
+    why: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -64,26 +67,30 @@ class TaskEnd:
         return cls(**known)
 
 
-Callback: TypeAlias = str | Callable[Concatenate[TaskEnd, ...], Any] | None
-"""Who is told of an end: an executor's name, or a function whose first parameter is the `TaskEnd`."""
+Callback: TypeAlias = str | Callable[Concatenate[TaskEnd, ...], Any] | WebhookCallback | None
+"""Who is told of an end: an executor's name, a function whose first parameter is the `TaskEnd`, or a webhook."""
 
 
-def callback_name(given: Any, option: str, registry: Registry, where: str, call: inspect.Signature | None) -> str:
-    """Tell the name of a callback's executor, registering a function that is none yet.
+def callback_document(
+    given: Any, option: str, registry: Registry, where: str, call: inspect.Signature | None
+) -> str | dict[str, Any]:
+    """Write down who is told, registering a function that is no executor yet.
 
     Args:
-        given: The name of an executor, or a function.
-        option: `on_success` or `on_dead`, for messages.
+        given: The name of an executor, a function, or a webhook.
+        option: `on_success`, `on_dead` or `on_cancelled`, for messages.
         registry: Where a function is registered.
         where: What has the callback, for messages.
         call: The parameters of the call, without `self`; None when they are not known here.
 
     Returns:
-        The name.
+        The name of the executor, or the webhook as a document.
 
     Raises:
-        UsageError: It is neither, or the function cannot take the outcome and the arguments of the call.
+        UsageError: It is none of these, or the function cannot take the outcome and the arguments of the call.
     """
+    if isinstance(given, WebhookCallback):
+        return {"url": given.url, "headers": dict(given.headers)}
     if isinstance(given, str):
         if not 1 <= len(given) <= 200 or not given.isprintable():
             raise UsageError(

@@ -61,6 +61,7 @@ class SharedOptions(TypedDict, total=False):
     metadata: Mapping[str, Any]
     on_success: Callback
     on_dead: Callback
+    on_cancelled: Callback
 
 
 class CallOptions(SharedOptions, total=False):
@@ -120,9 +121,10 @@ class Options:
         target: Where attempts go; None for the client's own: its `task_queue` if it has one, else a node of the group.
         group: The group that runs the attempts.
         metadata: Anything that is to be shown with the task.
-        on_success: Told when the task succeeds: a function, or the name of an executor. Its first argument is a
-            `TaskEnd`, the others are those of the call.
+        on_success: Told when the task succeeds: a function, the name of an executor, or a `WebhookCallback`. The
+            first argument of an executor is a `TaskEnd`, the others are those of the call.
         on_dead: Told when the task ends without success, in the same way.
+        on_cancelled: Told when somebody calls the task off, in the same way.
         name: Name of the executor; `module.qualname` when left out.
         version: Above 1, it becomes a part of that name.
         aliases: Names that the executor had before.
@@ -159,6 +161,7 @@ class Options:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     on_success: Callback = None
     on_dead: Callback = None
+    on_cancelled: Callback = None
     name: str | None = None
     version: int = 1
     aliases: Sequence[str] = ()

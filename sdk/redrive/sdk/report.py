@@ -48,6 +48,7 @@ class ReportOptions(TypedDict, total=False):
     metadata: Mapping[str, Any]
     on_success: Callback
     on_dead: Callback
+    on_cancelled: Callback
     trace_context: Mapping[str, str]
 
 
@@ -74,9 +75,10 @@ class Report:
         policy: Parts of the scene's policy to override.
         error: Why the call failed.
         metadata: Anything that is to be shown with the task.
-        on_success: Told when the task succeeds: a function, or the name of an executor. Its first argument is a
-            `TaskEnd`, the others are those of the task.
+        on_success: Told when the task succeeds: a function, the name of an executor, or a `WebhookCallback`. The
+            first argument of an executor is a `TaskEnd`, the others are those of the task.
         on_dead: Told when the task ends without success, in the same way.
+        on_cancelled: Told when somebody calls the task off, in the same way.
         trace_context: W3C trace context; taken from OpenTelemetry's current span when left out and installed.
 
     Example:
@@ -104,6 +106,7 @@ class Report:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     on_success: Callback = None
     on_dead: Callback = None
+    on_cancelled: Callback = None
     trace_context: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -162,7 +165,7 @@ def prepare(
     executor: str | None,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-    callbacks: Mapping[str, str] | None = None,
+    callbacks: Mapping[str, str | dict[str, Any]] | None = None,
 ) -> Outgoing:
     """Turn a report into the text that travels.
 
@@ -173,7 +176,7 @@ def prepare(
         executor: Name of the executor.
         args: Positional arguments as JSON.
         kwargs: Named arguments as JSON.
-        callbacks: Names of the executors that are told of the end.
+        callbacks: Executors and webhooks that are told of the end.
 
     Returns:
         The text with its keys.

@@ -102,6 +102,11 @@ class Task:
         return self.document.get("executor")
 
     @property
+    def is_webhook(self) -> bool:
+        """Whether its attempts go to a URL, so that nobody here runs them: it stays `waiting`."""
+        return cast("Mapping[str, Any]", self.document.get("target") or {}).get("kind") == "webhook"
+
+    @property
     def args(self) -> list[Any]:
         """Positional arguments as JSON."""
         return list(self.document.get("args", []))
@@ -217,7 +222,7 @@ class Reports:
             ```
         """
         for task in self.tasks:  # grows while it is walked: an attempt may report, too
-            if task.status == "waiting":
+            if task.status == "waiting" and not task.is_webhook:
                 await self._run(task, attempts)
         return self.tasks
 
@@ -340,8 +345,8 @@ class Reports:
     def _call_back(self, task: Task, attempts: int, error: Mapping[str, Any] | None) -> None:
         """Make the task that tells of an end, as the server does: there is none of a callback's own end."""
         event = {"succeeded": "on_success", "dead": "on_dead"}.get(task.status, "")
-        executor = cast("Mapping[str, str]", task.document.get("callbacks") or {}).get(event)
-        if executor is None:
+        callback = cast("Mapping[str, Any]", task.document.get("callbacks") or {}).get(event)
+        if callback is None:
             return
         outcome = {
             "task": task.id,
@@ -351,13 +356,18 @@ class Reports:
             "business_key": task.business_key,
             "outcome": task.status,
             "dead_reason": task.dead_reason,
+            "why": "",
             "attempts": attempts,
             "error": {"type": error["type"], "message": error.get("message", "")}
             if error and task.status == "dead"
             else None,
         }
         told = {name: task.document.get(name) for name in ("group", "scene", "target", "business_key", "priority")}
-        document = {**told, "executor": executor, "args": [outcome, *task.args], "kwargs": task.kwargs}
+        document: dict[str, Any] = {**told, "executor": callback, "args": [outcome, *task.args], "kwargs": task.kwargs}
+        if not isinstance(callback, str):
+            body = {"type": f"task.{task.status}", "data": {"outcome": outcome}}
+            target = {"kind": "webhook", "method": "POST", **callback}
+            document = {**told, "executor": None, "args": [], "kwargs": {}, "body": body, "target": target}
         with self._lock:
             self.tasks.append(Task(f"task-{len(self.tasks) + 1}", document, parent_id=task.id))
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.sdk.platform import Platform
 
 from redrive.core.wire import ErrorFacts
-from redrive.sdk import Redrive, Report, TaskEnd, UsageError, register_serialiser, testing
+from redrive.sdk import Redrive, Report, TaskEnd, UsageError, WebhookCallback, register_serialiser, testing
 from redrive.sdk.executor import make_entry
 
 told: list[tuple[Any, ...]] = []
@@ -69,6 +69,28 @@ def test_callbacks_get_the_end_and_the_arguments_of_the_call(
         error=ErrorFacts(f"{__name__}.Down", "the bank is down") if dead else None,
     )  # fmt: skip
     assert end.succeeded is not dead
+
+
+def test_a_webhook_is_told_by_a_signed_event(client: Redrive, platform: Platform) -> None:
+    hook = WebhookCallback("https://example.com/hook", {"x-shop": "7"})
+
+    charging(client, 9, on_success=hook, on_cancelled=apologise)("o-1")
+    with testing.manual(client, policy={"max_attempts": 1}) as reports:
+        client.report("s", executor=make_charge(client), args=["o-1"], on_success=hook)
+        task, told_task = reports.drain()
+
+    document = {"url": "https://example.com/hook", "headers": {"x-shop": "7"}}
+    assert platform.order[0]["callbacks"] == {"on_success": document, "on_cancelled": f"{__name__}.apologise"}
+    assert (task.status, told_task.status, told_task.parent_id) == ("succeeded", "waiting", task.id)
+    assert told_task.document["target"] == {"kind": "webhook", "method": "POST", **document}
+    assert told_task.document["body"]["type"] == "task.succeeded"
+
+
+def make_charge(client: Redrive) -> Callable[..., None]:
+    @client.executor("paid")
+    def paid(order: str) -> None: ...
+
+    return paid
 
 
 def test_one_call_and_hand_made_reports_can_have_callbacks_of_their_own(client: Redrive, platform: Platform) -> None:

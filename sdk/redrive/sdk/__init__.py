@@ -1,5 +1,6 @@
 """The SDK of Redrive: report failures, and run their retries.
 
+from redrive.core.callbacks import WebhookCallback
 from redrive.sdk import Redrive
 
 redrive = Redrive("http://127.0.0.1:8600", group="orders")

@@ -1,6 +1,5 @@
 """The SDK of Redrive: report failures, and run their retries.
 
-from redrive.core.callbacks import WebhookCallback
 from redrive.sdk import Redrive
 
 redrive = Redrive("http://127.0.0.1:8600", group="orders")
@@ -9,6 +8,7 @@ redrive = Redrive("http://127.0.0.1:8600", group="orders")
 def charge(order_id: str, amount: Decimal) -> None: ...
 """
 
+from redrive.core.callbacks import WebhookCallback
 from redrive.sdk.client import Redrive, configure, default_client, executor, retryable
 from redrive.sdk.context import (
     Attempt,

@@ -104,6 +104,49 @@ export interface paths {
         patch: operations["tasks-change_task"];
         trace?: never;
     };
+    "/v1/tasks/{task_id}/edit-and-retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Edit And Retry
+         * @description Change payload, target or policy, and run the next attempt with them now.
+         *
+         *     The payload becomes a new revision, which must fit the schema of the scene when it has one. A dead or cancelled task
+         *     begins its next generation in the same transaction. While an attempt runs, pause the task or wait for its end.
+         */
+        post: operations["tasks-edit_and_retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tasks/{task_id}/payloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Payloads
+         * @description List the revisions of a task's payload, the newest first. The last one is what was reported.
+         */
+        get: operations["tasks-list_payloads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tasks/{task_id}/retry": {
         parameters: {
             query?: never;
@@ -1162,6 +1205,8 @@ export interface components {
             affinity: string;
             /** Executor */
             executor?: string | null;
+            /** Task Queue */
+            task_queue?: string | null;
         };
         /**
          * AttemptError
@@ -1871,7 +1916,8 @@ export interface components {
          *     Attributes:
          *         kind: `finished`: the attempt ran and has an outcome. `unavailable`: nobody could take it, no attempt was spent.
          *             `late`: the generation's time is over, no attempt was spent. `superseded`: the task has ended or lives in
-         *             another generation, so the workflow has nothing left to do.
+         *             another generation, so the workflow has nothing left to do. `retargeted`: the task has got another target or
+         *             executor, so it must be sent again, no attempt was spent.
          *         why: What stood in the way, when nobody could take it.
          *         status: How the attempt ended.
          *         error_type: Class name of the error.
@@ -1885,13 +1931,16 @@ export interface components {
          *         action_seconds: How long to snooze, in seconds, when that is what it says.
          *         policy: The policy now in force, when the scene's version has changed.
          *         policy_version: Its version.
+         *         executor: The executor that the task has now, when it is `retargeted`.
+         *         task_queue: The group's own task queue that it goes to now; None for none.
+         *         target_key: What its breaker is named by now.
          */
         DispatchResult: {
             /**
              * Kind
              * @enum {string}
              */
-            kind: "finished" | "unavailable" | "late" | "superseded";
+            kind: "finished" | "unavailable" | "late" | "superseded" | "retargeted";
             /**
              * Why
              * @default
@@ -1932,6 +1981,12 @@ export interface components {
             } | null;
             /** Policy Version */
             policy_version?: number | null;
+            /** Executor */
+            executor?: string | null;
+            /** Task Queue */
+            task_queue?: string | null;
+            /** Target Key */
+            target_key?: string | null;
         };
         /**
          * DueNext
@@ -1946,6 +2001,60 @@ export interface components {
             at: string;
             /** Count */
             count: number;
+        };
+        /**
+         * EditAndRetry
+         * @description What is different from the next attempt on, which runs now.
+         */
+        EditAndRetry: {
+            /** @description The task's own parts of the policy, in place of those it had; null for none. */
+            policy?: components["schemas"]["Policy"] | null;
+            /**
+             * Args
+             * @description New positional arguments.
+             * @default []
+             */
+            args: unknown[];
+            /**
+             * Kwargs
+             * @description New named arguments.
+             * @default {}
+             */
+            kwargs: {
+                [key: string]: unknown;
+            };
+            /**
+             * Body
+             * @description New body of a webhook.
+             */
+            body?: unknown;
+            /**
+             * Payload Patch
+             * @description A JSON Merge Patch (RFC 7396) of `{args, kwargs, body}`, in place of these three.
+             * @example {
+             *       "kwargs": {
+             *         "amount": 4
+             *       }
+             *     }
+             */
+            payload_patch?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Target
+             * @description Where attempts go from now on; null for no change.
+             */
+            target?: components["schemas"]["NodeTarget"] | components["schemas"]["WorkerTarget"] | components["schemas"]["WebhookTarget"] | null;
+            /**
+             * Executor
+             * @description Which function runs; null for none.
+             */
+            executor?: string | null;
+            /**
+             * Reason
+             * @description Why; it is shown with the task.
+             */
+            reason?: string | null;
         };
         /**
          * EffectivePolicy
@@ -3045,6 +3154,13 @@ export interface components {
             /** Next Cursor */
             next_cursor?: string | null;
         };
+        /** Page[PayloadRevision] */
+        Page_PayloadRevision_: {
+            /** Items */
+            items: components["schemas"]["PayloadRevision"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
         /** Page[TaskSummary] */
         Page_TaskSummary_: {
             /** Items */
@@ -3116,6 +3232,37 @@ export interface components {
             created_at: string;
             /** Until */
             until: string | null;
+        };
+        /**
+         * PayloadRevision
+         * @description One revision of a task's payload.
+         */
+        PayloadRevision: {
+            /**
+             * Revision
+             * @description 1 for what was reported, one more for each edit.
+             */
+            revision: number;
+            /** Args */
+            args: unknown[];
+            /** Kwargs */
+            kwargs: {
+                [key: string]: unknown;
+            };
+            /** Body */
+            body: unknown;
+            /**
+             * Author
+             * @description Name of the key that edited it; null for what was reported.
+             */
+            author: string | null;
+            /** Reason */
+            reason: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
         };
         /**
          * Peak
@@ -4235,6 +4382,33 @@ export interface components {
              * @description New body of a webhook.
              */
             body?: unknown;
+            /**
+             * Payload Patch
+             * @description A JSON Merge Patch (RFC 7396) of `{args, kwargs, body}`, in place of these three.
+             * @example {
+             *       "kwargs": {
+             *         "amount": 4
+             *       }
+             *     }
+             */
+            payload_patch?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Target
+             * @description Where attempts go from now on; null for no change.
+             */
+            target?: components["schemas"]["NodeTarget"] | components["schemas"]["WorkerTarget"] | components["schemas"]["WebhookTarget"] | null;
+            /**
+             * Executor
+             * @description Which function runs; null for none.
+             */
+            executor?: string | null;
+            /**
+             * Reason
+             * @description Why; it is shown with the task.
+             */
+            reason?: string | null;
             /** Business Key */
             business_key?: string | null;
             /**
@@ -4249,11 +4423,6 @@ export interface components {
             metadata: {
                 [key: string]: unknown;
             };
-            /**
-             * Reason
-             * @description Why; it is shown with the task.
-             */
-            reason?: string | null;
         };
         /**
          * TaskCount
@@ -5598,6 +5767,211 @@ export interface operations {
             };
             /** @description The body's type or encoding is not supported. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tasks-edit_and_retry": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the task. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditAndRetry"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tasks-list_payloads": {
+        parameters: {
+            query?: {
+                /** @description The most items of one page. */
+                limit?: number;
+                /** @description Where the page begins: `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the task. */
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PayloadRevision_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -152,7 +152,10 @@ async def list_payloads(
     await find_visible_task(session, access, task_id)
     before = None if cursor is None else _revision(cursor)
     found = await edits.list_payloads(session, task_id, before=before, limit=limit + 1)
-    items = [PayloadRevision.model_validate(row.model_dump(include=set(PayloadRevision.model_fields))) for row in found[:limit]]
+    items = [
+        PayloadRevision.model_validate(row.model_dump(include=set(PayloadRevision.model_fields)))
+        for row in found[:limit]
+    ]
     more = encode_cursor(items[-1].revision) if len(found) > limit else None
     return Page[PayloadRevision].model_construct(items=items, next_cursor=more)
 

@@ -15,7 +15,6 @@ POLICIES: Mapping[str, Mapping[str, Any]] = {
         "backoff": {"kind": "exponential", "initial_seconds": 0.5, "max_seconds": 4, "jitter": {"kind": "equal"}},
         "max_attempts": 6,
         "attempt_timeout_seconds": 5,
-        "classification": [{"error": "CardDeclined", "action": "dead"}],
     },
     PARCEL: {"backoff": {"kind": "fixed", "delay_seconds": 0.5}, "max_attempts": 4, "attempt_timeout_seconds": 5},
     RECEIPT: {
@@ -54,7 +53,7 @@ CARDS: Mapping[str, Outcome | None] = {
     "outage": Outcome("succeeded", attempts=1),
     "busy": Outcome("succeeded", attempts=1),
     "flaky-5": Outcome("succeeded", attempts=4),
-    "closed-2": REJECTED,
+    "closed-2": STOPPED,
 }
 PRODUCTS: Mapping[str, Outcome | None] = {
     "book": Outcome("succeeded", attempts=1),

@@ -112,12 +112,14 @@ class ErrorFacts:
         type: Class name, with its module.
         message: What it says.
         stack: The traceback as text, limited by the sender.
+        bases: Class names of the bases of its class, nearest first.
     """
 
     __pydantic_config__: ClassVar = _FORBID
     type: str
     message: str = ""
     stack: str | None = None
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,9 @@ class LogLine:
     level: str
     message: str
 
+
+MAX_ERROR_BASES: Final = 20
+"""How many bases of an error's class are told; the nearest ones."""
 
 MAX_LOG_LINES: Final = 200
 MAX_LOG_CHARACTERS: Final = 32_000

@@ -23,12 +23,12 @@ from typing import Any, Final, cast
 from redrive.core.documents import decode, encode
 from redrive.core.errors import InvalidDocument
 from redrive.core.signature import InvalidSecret, InvalidSignature, verify
-from redrive.core.wire import ErrorFacts, ExecuteAnswer, ExecuteRequest
+from redrive.core.wire import MAX_ERROR_BASES, ErrorFacts, ExecuteAnswer, ExecuteRequest
 from redrive.sdk.context import SCOPE, Attempt, Scope, Snooze, Verdict, error_wait_seconds, give_up, says_stop
 from redrive.sdk.errors import AttemptCancelled, DeadlineExceeded, Unserialisable
 from redrive.sdk.executor import ExecutorEntry, Registry
 from redrive.sdk.logs import AttemptLog, capture
-from redrive.sdk.report import error_document
+from redrive.sdk.report import class_name, error_document
 from redrive.sdk.serialisation import dump
 
 log = logging.getLogger("redrive.sdk")
@@ -241,6 +241,7 @@ class Runner:
         await self._take_place()
         handed_on = False
         scope = Scope(attempt, attempt.deadline)
+        entry: ExecutorEntry | None = None
         try:
             entry = self._registry.find(request.executor)
             args, kwargs = entry.parameters.load(request.args, request.kwargs)
@@ -255,7 +256,7 @@ class Runner:
                 result = await self._in_thread(entry, args, kwargs, context)
             return _succeeded(result)
         except Exception as error:  # noqa: BLE001 - whatever the function raises is the attempt's outcome
-            return _failed(error, stop=scope.stop)
+            return _failed(error, stop=scope.stop or (entry is not None and entry.gives_up(error)))
         finally:
             if not handed_on:
                 scope.active = False
@@ -363,13 +364,19 @@ def _succeeded(result: Any) -> ExecuteAnswer:
 
 
 def _failed(error: Exception, *, stop: bool = False) -> ExecuteAnswer:
-    facts = ErrorFacts(**error_document(error))
+    facts = ErrorFacts(**error_document(error), bases=_bases(error))
     wait = error_wait_seconds(error)
     if isinstance(error, Snooze):
         return ExecuteAnswer("snooze", error=facts, retry_after_seconds=wait)
     if stop or says_stop(error):
         return ExecuteAnswer("stop", error=facts)
     return ExecuteAnswer("failed", error=facts, retry_after_seconds=wait)
+
+
+def _bases(error: Exception) -> tuple[str, ...]:
+    """Name the bases of an error's class, so that rules can match them: the nearest first, up to `Exception`."""
+    bases = (base for base in type(error).__mro__[1:] if issubclass(base, Exception) and base is not Exception)
+    return tuple(class_name(base) for base in bases)[:MAX_ERROR_BASES]
 
 
 def _problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Reply:

@@ -203,6 +203,7 @@ def retryable_decorator(
             aliases=made.aliases,
             instance=made.instance,
             needs_receiver=made.reports and made.executor is None,
+            wants=made.wants,
         )
         check_key(made.idempotency_key, "idempotency_key", entry.parameters, entry.name)
         check_key(made.business_key, "business_key", entry.parameters, entry.name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from redrive.core.documents import did_you_mean
-from redrive.sdk.errors import DuplicateExecutor, UnknownExecutor, UsageError
+from redrive.sdk.errors import DuplicateExecutor, SdkError, UnknownExecutor, UsageError
 from redrive.sdk.serialisation import Parameters
 
 P = ParamSpec("P")
@@ -30,6 +30,7 @@ class ExecutorEntry:
         is_async: Whether it must be awaited.
         receiver: Gives the object on which a method is called.
         aliases: Further names that reach it.
+        wants: Tells which of its errors are to be retried; None for all.
     """
 
     name: str
@@ -38,12 +39,17 @@ class ExecutorEntry:
     is_async: bool
     receiver: Callable[[], Any] | None = None
     aliases: tuple[str, ...] = ()
+    wants: Callable[[BaseException], bool] | None = None
 
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call the function, or make its coroutine."""
         if self.receiver is not None:
             return self.function(self.receiver(), *args, **kwargs)
         return self.function(*args, **kwargs)
+
+    def gives_up(self, error: BaseException) -> bool:
+        """Tell whether its decorator excludes an error from being retried. What the SDK itself raises never is."""
+        return self.wants is not None and not isinstance(error, SdkError) and not self.wants(error)
 
 
 class Registry:
@@ -104,6 +110,7 @@ def make_entry(
     aliases: Sequence[str] = (),
     instance: Callable[[], Any] | None = None,
     needs_receiver: bool = True,
+    wants: Callable[[BaseException], bool] | None = None,
 ) -> ExecutorEntry:
     """Describe a function as an executor, checking what can be checked before the first call.
 
@@ -114,6 +121,7 @@ def make_entry(
         aliases: Names that it had before.
         instance: Gives the object on which a method runs.
         needs_receiver: Whether a method without `instance` is refused.
+        wants: Tells which of its errors are to be retried; None for all.
 
     Returns:
         The entry, not yet registered.
@@ -154,6 +162,7 @@ def make_entry(
         is_async=inspect.iscoroutinefunction(function),
         receiver=receiver,
         aliases=tuple(aliases),
+        wants=wants,
     )
 
 

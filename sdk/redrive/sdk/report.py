@@ -259,7 +259,6 @@ def error_document(error: BaseException) -> dict[str, Any]:
     import traceback  # noqa: PLC0415 - needed at the first failure, not before
 
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 - an error that cannot say what it is must not hide the failure
@@ -268,7 +267,13 @@ def error_document(error: BaseException) -> dict[str, Any]:
     stack = "".join(traceback.format_exception(kind, error, error.__traceback__, limit=50))
     if len(stack) > MAX_STACK:
         stack = stack[: MAX_STACK // 2] + "\n… cut …\n" + stack[-MAX_STACK // 2 :]
-    return {"type": name[:500], "message": message[:MAX_MESSAGE], "stack": stack}
+    return {"type": class_name(kind), "message": message[:MAX_MESSAGE], "stack": stack}
+
+
+def class_name(kind: type[BaseException]) -> str:
+    """Name a class of errors with its module; the built-in ones have none."""
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return name[:500]
 
 
 def current_trace_context() -> dict[str, str]:

@@ -86,7 +86,7 @@ def test_accepts_more_attempts_within_the_policy() -> None:
     [
         ("o-1", CHARGE, {"status": "dead", "reason": "exhausted"}, "expected succeeded, got dead (exhausted)"),
         ("o-1", CHARGE, {"status": "waiting"}, "expected succeeded, got waiting"),
-        ("o-2", CHARGE, {"reason": "exhausted"}, "expected dead (rejected), got dead (exhausted)"),
+        ("o-2", CHARGE, {"reason": "exhausted"}, "expected dead (stopped), got dead (exhausted)"),
         ("o-3", CHARGE, {"status": "succeeded", "reason": None}, "expected dead (exhausted), got succeeded"),
         ("o-3", CHARGE, {"attempts": attempts(5)}, "expected 6 to 6 attempts, got 5"),
         ("o-1", CHARGE, {"attempts": attempts(7)}, "expected 2 to 6 attempts, got 7"),

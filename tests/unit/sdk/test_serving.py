@@ -204,6 +204,39 @@ def test_a_failure_says_what_is_to_follow(node: str, how: str, status: str, wait
     assert answer["error"]["message"]
 
 
+class Declined(LookupError):
+    """The bank will not pay, however often it is asked."""
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "bases"),
+    [
+        ("declined", "stop", ["LookupError"]),
+        ("late", "failed", ["OSError"]),
+        ("other", "stop", ["ArithmeticError"]),
+        ("snooze", "snooze", ["redrive.sdk.context.Verdict", "redrive.sdk.errors.SdkError"]),
+    ],
+)
+def test_what_a_decorator_excludes_is_not_retried_by_an_attempt_either(
+    client: Redrive, how: str, status: str, bases: list[str]
+) -> None:
+    @client.retryable(scene="s", name="pay", include=(OSError, LookupError), exclude=Declined)
+    def pay(how: str) -> None:
+        if how == "snooze":
+            raise snooze(1)
+        raise {"declined": Declined, "late": TimeoutError, "other": ZeroDivisionError}[how](how)
+
+    with client.serve() as url:
+        assert client.node is not None
+        assert client.node.wait_registered(10)
+        answer = dispatch(url, "pay", args=[how]).json()
+        unknown = dispatch(url, "pay", args=[how, "one too many"]).json()
+    client.close()
+
+    assert (answer["status"], answer["error"]["bases"][: len(bases)]) == (status, bases)
+    assert unknown["status"] == "failed", "what the function never saw is no error of its own"
+
+
 def test_what_cannot_run_here_fails_and_says_why(node: str) -> None:
     answer = dispatch(node, "chargee").json()
     assert (answer["status"], answer["error"]["type"]) == ("failed", "redrive.sdk.errors.UnknownExecutor")

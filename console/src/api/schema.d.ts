@@ -2090,6 +2090,7 @@ export interface components {
          *         type: Class name, with its module.
          *         message: What it says.
          *         stack: The traceback as text, limited by the sender.
+         *         bases: Class names of the bases of its class, nearest first.
          */
         ErrorFacts: {
             /** Type */
@@ -2101,6 +2102,11 @@ export interface components {
             message: string;
             /** Stack */
             stack?: string | null;
+            /**
+             * Bases
+             * @default []
+             */
+            bases: string[];
         };
         /**
          * ExecuteAnswer

@@ -12,12 +12,14 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from redrive.api.alerter import Alerter
 from redrive.api.body import Edge
 from redrive.api.documentation import DESCRIPTION, Application, operation_id
 from redrive.api.events import told_to_stop
 from redrive.api.failures import method_not_allowed, refusal_of
 from redrive.api.problems import METHOD_NOT_ALLOWED
 from redrive.api.routers import (
+    alerts,
     attempts,
     audit,
     events,
@@ -96,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
             stats,
             events,
             health,
+            alerts,
             pages,
         )
     ]
@@ -120,6 +123,7 @@ async def _running(services: Services) -> AsyncGenerator[None]:
         asyncio.create_task(_keep_running("waker", waker.run())),
         asyncio.create_task(_keep_running("tallier", Tallier(services.database).run())),
         asyncio.create_task(_keep_running("feed", services.feed.run())),
+        asyncio.create_task(_keep_running("alerter", Alerter(services.database, services.settings).run())),
         asyncio.create_task(_keep_running("key ring", services.keys.keep_touching())),
     ]
     try:

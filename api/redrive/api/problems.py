@@ -173,6 +173,13 @@ PAUSE_NOT_FOUND: Final = Kind(
 PROBLEM_NOT_FOUND: Final = Kind(
     "problem-not-found", 404, "There is no such kind of problem", "`GET /problems` lists the kinds that exist."
 )
+ALERT_RULE_NOT_FOUND: Final = Kind(
+    "alert-rule-not-found", 404, "The alert rule does not exist", "`GET /v1/alerts/rules` lists the rules that exist."
+)
+ALERT_CHANNEL_NOT_FOUND: Final = Kind(
+    "alert-channel-not-found", 404, "The alert channel does not exist",
+    "`GET /v1/alerts/channels` lists the channels that exist.",
+)  # fmt: skip
 UNKNOWN_GROUP: Final = Kind(
     "unknown-group", 422, "The group is unknown and is not made by a report",
     "`auto_create` is switched off. Make the group with `POST /v1/groups`, or correct its name.",

@@ -72,7 +72,8 @@ class Condition:
 
     Attributes:
         title: Its name in messages.
-        unit: What the value counts; `%` for shares.
+        one: What the value counts, when it is one.
+        unit: What it counts otherwise; `%` for shares.
         dimensions: What it can be grouped by.
         threshold: The threshold of a rule that gives none.
         happens: Whether it happens at moments; otherwise it lasts.
@@ -81,6 +82,7 @@ class Condition:
     """
 
     title: str
+    one: str
     unit: str
     dimensions: tuple[Dimension, ...]
     threshold: float = 1
@@ -90,16 +92,26 @@ class Condition:
 
 
 CONDITIONS: Final[Mapping[Watched, Condition]] = {
-    "dead_letter": Condition("Dead letters", "dead letters", ("group", "scene", "fingerprint")),
-    "exhausted": Condition("Tasks out of attempts", "exhausted tasks", ("group", "scene", "fingerprint"), 10),
-    "waiting": Condition("Too many tasks wait", "open tasks", ("group", "scene"), 10_000, False, 60, tick=6),
-    "failure_rate": Condition("Attempts fail", "% of attempts fail", ("group", "scene"), 0.5, tick=2),
-    "no_live_node": Condition("No live node", "open tasks without a node", ("group",), 1, False, 60, tick=2),
-    "due_lag": Condition("Tasks run late", "seconds late", ("group", "scene"), 60, False, 60, tick=2),
-    "breaker_open": Condition("Circuit breaker open", "open breakers", ("target",), 1, False, 0),
-    "redrive_stopped": Condition("A redrive stopped itself", "stopped redrives", ()),
-    "spool_growing": Condition("Reports wait on clients' disks", "spooled reports", ("group", "node"), 1, False, 60),
-    "sdk_error": Condition("Errors in the client's SDK", "errors", ("group", "node")),
+    "dead_letter": Condition("Dead letters", "dead letter", "dead letters", ("group", "scene", "fingerprint")),
+    "exhausted": Condition(
+        "Tasks out of attempts", "exhausted task", "exhausted tasks", ("group", "scene", "fingerprint"), 10
+    ),
+    "waiting": Condition(
+        "Too many tasks wait", "open task", "open tasks", ("group", "scene"), 10_000, False, 60, tick=6
+    ),
+    "failure_rate": Condition(
+        "Attempts fail", "% of attempts fail", "% of attempts fail", ("group", "scene"), 0.5, tick=2
+    ),
+    "no_live_node": Condition(
+        "No live node", "open task without a node", "open tasks without a node", ("group",), 1, False, 60, tick=2
+    ),
+    "due_lag": Condition("Tasks run late", "second late", "seconds late", ("group", "scene"), 60, False, 60, tick=2),
+    "breaker_open": Condition("Circuit breaker open", "open breaker", "open breakers", ("target",), 1, False, 0),
+    "redrive_stopped": Condition("A redrive stopped itself", "stopped redrive", "stopped redrives", ()),
+    "spool_growing": Condition(
+        "Reports wait on clients' disks", "spooled report", "spooled reports", ("group", "node"), 1, False, 60
+    ),
+    "sdk_error": Condition("Errors in the client's SDK", "error", "errors", ("group", "node")),
 }
 
 

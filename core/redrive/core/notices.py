@@ -128,7 +128,8 @@ def measured(event: Watched, value: float) -> str:
         event: What was measured.
         value: The value.
     """
-    unit = CONDITIONS[event].unit
+    condition = CONDITIONS[event]
+    unit = condition.one if value == 1 else condition.unit
     number = _number(event, value)
     return f"{number} {unit.removeprefix('% ')}" if unit.startswith("% ") else f"{number} {unit}"
 

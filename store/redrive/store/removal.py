@@ -91,7 +91,7 @@ async def delete_group(session: AsyncSession, namespace: str, group: str) -> boo
 async def delete_namespace(session: AsyncSession, namespace: str) -> bool:
     """Delete a namespace with all that is set in it, and its API keys; tell whether it was there."""
     values = {"namespace": namespace}
-    for table in ("scenes", "nodes", "groups", "limits", "pauses", "api_keys"):
+    for table in ("scenes", "nodes", "groups", "limits", "pauses", "alert_rules", "alert_channels", "api_keys"):
         await session.execute(text(f"DELETE FROM {table} WHERE namespace = :namespace"), values)  # noqa: S608 - constants
     statement = text("DELETE FROM namespaces WHERE name = :namespace RETURNING name")
     return (await session.execute(statement, values)).first() is not None

@@ -32,10 +32,12 @@ class Settings(BaseSettings):
         host: Address that the API listens on.
         port: Port that the API listens on.
         public_url: The API's address as people and webhooks see it.
+        console_url: Where people open the console, for the links in alerts; None for `public_url`.
         require_api_key: Whether requests need a key.
         auto_create: Whether unknown groups and scenes are created by the first report.
         starter_concurrency: Workflow starts in flight per API process.
         worker_concurrency: Attempts in flight per worker process.
+        alerts_seconds: Time between two evaluations of an alert rule, in seconds; costly ones are evaluated less often.
         reconcile_seconds: Time between two comparisons of engine and mirror, in seconds.
         shutdown_seconds: How long a stopping process may finish what it has begun, in seconds.
         archive_dir: Folder for tasks that are archived before they are deleted; None for no archive.
@@ -54,10 +56,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8600
     public_url: str | None = None
+    console_url: str | None = None
     require_api_key: bool = True
     auto_create: bool = True
     starter_concurrency: Annotated[int, Field(ge=1, le=500)] = 32
     worker_concurrency: Annotated[int, Field(ge=1, le=2000)] = 100
+    alerts_seconds: Annotated[float, Field(ge=0.05, le=3600)] = 5
     reconcile_seconds: Annotated[float, Field(ge=1)] = 60
     shutdown_seconds: Annotated[float, Field(ge=0)] = 10
     archive_dir: Path | None = None
@@ -77,7 +81,7 @@ class Settings(BaseSettings):
             raise ValueError("expected the name of a database at the end of the URL, such as …/redrive")
         return value
 
-    @field_validator("public_url", "temporal_ui_url")
+    @field_validator("public_url", "console_url", "temporal_ui_url")
     @classmethod
     def _without_trailing_slash(cls, value: str | None) -> str | None:
         if value is None:

@@ -7,7 +7,7 @@ import contextlib
 import email
 import email.policy
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -367,7 +367,7 @@ class MailServer:
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - likewise
         content = cast("bytes", envelope.content)
-        mail = cast("EmailMessage", email.message_from_bytes(content, policy=email.policy.default))
+        mail = email.message_from_bytes(content, policy=email.policy.default)
         self.mails.append((envelope, mail))
         return "250 OK"
 
@@ -379,7 +379,7 @@ class MailServer:
 
 
 @contextlib.asynccontextmanager
-async def _receiving(mail_server: MailServer, **options: Any) -> AsyncIterator[MailServer]:
+async def _receiving(mail_server: MailServer, **options: Any) -> AsyncGenerator[MailServer]:
     listening = await asyncio.get_running_loop().create_server(
         lambda: SMTP(mail_server, hostname="mail.test", **options), "127.0.0.1", 0
     )

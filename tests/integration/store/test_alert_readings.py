@@ -122,8 +122,10 @@ async def test_what_nodes_say_of_their_sdk(database: Database) -> None:
         await nodes.register(session, NODE)
     async with database.session() as session:
         for errors in (2, 2, None, 5):
-            said = {"spool_size": 40, "spool_oldest_seconds": 12.5, "errors": errors}
-            assert await nodes.heartbeat(session, "default", "n1", 0, **said) == "live"
+            status = await nodes.heartbeat(
+                session, "default", "n1", 0, spool_size=40, spool_oldest_seconds=12.5, errors=errors
+            )
+            assert status == "live"
     assert await read(database, "sdk_error", group_by=("group", "node")) == [(("orders", "n1"), 5)]
     assert await read(database, "spool_growing", threshold=40, group_by=("group",)) == [(("orders",), 40)]
     async with database.session() as session:

@@ -21,6 +21,7 @@ from redrive.api.schemas.nodes import (
     NodeRegistration,
     NodeResource,
     NodeStatus,
+    SpoolState,
 )
 from redrive.api.text import check_storable
 from redrive.core.wire import NODE_LEASE_SECONDS
@@ -54,7 +55,16 @@ async def send_heartbeat(
     """Prolong a node's lease. 404 means: register again."""
     access.require_group(heartbeat.group)
     await _find(session, access, node_id, heartbeat.group)
-    status = await nodes.heartbeat(session, access.namespace, node_id, heartbeat.in_flight)
+    spool = heartbeat.spool or SpoolState()
+    status = await nodes.heartbeat(
+        session,
+        access.namespace,
+        node_id,
+        heartbeat.in_flight,
+        spool_size=spool.size,
+        spool_oldest_seconds=spool.oldest_seconds,
+        errors=heartbeat.errors,
+    )
     if status is None:
         raise _unknown(node_id)
     secrets = await signing.live_secrets(session, access.namespace, heartbeat.group)

@@ -44,11 +44,24 @@ class Lease(Output):
     signing_secrets: list[str] = Field(description="Requests to it are signed with one of these.")
 
 
+class SpoolState(Input):
+    """The reports that wait on a client's disk."""
+
+    size: Count = Field(default=0, description="How many they are.")
+    oldest_seconds: Annotated[float, Field(ge=0, le=1e12)] | None = Field(
+        default=None, description="How long the first of them has waited."
+    )
+
+
 class Heartbeat(Input):
     """A sign of life."""
 
     group: Name
     in_flight: Count = Field(default=0, description="Attempts that it is running.")
+    spool: SpoolState | None = Field(default=None, description="Its spool; left out when nothing waits.")
+    errors: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+        default=None, description="Errors that its SDK has met since it started. Alert rules can be about new ones."
+    )
 
 
 class HeartbeatAnswer(Output):
@@ -71,5 +84,8 @@ class NodeResource(Output):
     executors: list[str]
     capacity: int | None
     in_flight: int
+    spool_size: int = Field(description="Reports that wait on its disk.")
+    spool_oldest_seconds: float | None = Field(description="How long the first of them has waited.")
+    errors: int = Field(description="Errors that its SDK has met since it started.")
     registered_at: datetime
     last_heartbeat_at: datetime

@@ -60,13 +60,11 @@ async def events(api: Api, **query: Any) -> list[dict[str, Any]]:
 async def at_least(api: Api, number: int, what: str) -> list[dict[str, Any]]:
     """Wait until so many things were told or held back, and return them."""
 
-    async def there() -> list[dict[str, Any]] | None:
-        found = await events(api)
-        return found if len(found) >= number else None
+    async def there() -> bool:
+        return len(await events(api)) >= number
 
-    found = await eventually(there, what=what)
-    assert found is not None
-    return found
+    await eventually(there, what=what)
+    return await events(api)
 
 
 # --- Channels ---------------------------------------------------------------------------------------------------------
@@ -76,7 +74,7 @@ async def test_a_secret_goes_in_and_never_comes_out(api: Api, database: Database
     await namespace(api)
     made = await channel(api, kind="feishu", settings={"url": "https://open.feishu.cn/hook/t0ken", "secret": "s3cret"})
     path = f"/v1/alerts/channels/{made['id']}"
-    shown = {"url": "https://open.feishu.cn/••••", "secret": "••••", "mentions": []}
+    shown: dict[str, Any] = {"url": "https://open.feishu.cn/••••", "secret": "••••", "mentions": []}
     assert made["settings"] == shown
 
     # What was shown can be sent back with changes, and the secrets stay.

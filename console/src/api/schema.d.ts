@@ -1133,10 +1133,649 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/alerts/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Rules
+         * @description List the rules by name.
+         */
+        get: operations["alerts-list_rules"];
+        put?: never;
+        /**
+         * Create Rule
+         * @description Make a rule. It is evaluated within seconds, also against what happened within its window before.
+         */
+        post: operations["alerts-create_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/alerts/rules/{rule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Rule
+         * @description Show a rule.
+         */
+        get: operations["alerts-get_rule"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Rule
+         * @description Delete a rule. What it told stays in the history; what fires is not told as over.
+         */
+        delete: operations["alerts-delete_rule"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Rule
+         * @description Change a rule. Its alarms stay, unless it is about something else or groups by something else from now on.
+         */
+        patch: operations["alerts-change_rule"];
+        trace?: never;
+    };
+    "/v1/alerts/rules/{rule_id}/mute": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mute Rule
+         * @description Let a rule tell nothing for a while. What is still true afterwards is told then.
+         */
+        post: operations["alerts-mute_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/alerts/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Channels
+         * @description List the channels by name. Secrets are masked.
+         */
+        get: operations["alerts-list_channels"];
+        put?: never;
+        /**
+         * Create Channel
+         * @description Make a channel. Its secrets are not shown again.
+         */
+        post: operations["alerts-create_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/alerts/channels/{channel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Channel
+         * @description Show a channel. Secrets are masked.
+         */
+        get: operations["alerts-get_channel"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Channel
+         * @description Delete a channel, and take it out of all rules. What is on its way to it is not delivered.
+         */
+        delete: operations["alerts-delete_channel"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Channel
+         * @description Change a channel. A secret that is left out, or comes back as it was shown, stays as it is.
+         */
+        patch: operations["alerts-change_channel"];
+        trace?: never;
+    };
+    "/v1/alerts/channels/{channel_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test Channel
+         * @description Send a test message at once, and answer with what came of it. Nobody is called, and nothing stays open.
+         */
+        post: operations["alerts-test_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/alerts/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Events
+         * @description List what was told or held back, the newest first, and how its delivery stands.
+         */
+        get: operations["alerts-list_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AlertChannelChange
+         * @description Changes of a channel. What is left out stays as it is, and so does a secret that comes back as it was shown.
+         */
+        AlertChannelChange: {
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * Settings
+             * @description In place of the present ones.
+             * @default {}
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+        };
+        /**
+         * AlertChannelCreation
+         * @description A new channel.
+         */
+        AlertChannelCreation: {
+            /**
+             * Name
+             * @example payments on call
+             */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "email" | "dingtalk" | "wecom" | "feishu" | "lark" | "slack" | "teams" | "pagerduty" | "webhook";
+            /**
+             * Settings
+             * @description What this kind needs; `docs/alerts.md` lists it.
+             * @example {
+             *       "url": "https://hooks.slack.com/services/T000/B000/XXXX"
+             *     }
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Enabled
+             * @description Whether anything is sent to it.
+             * @default true
+             */
+            enabled: boolean;
+        };
+        /**
+         * AlertChannelResource
+         * @description A channel. Its secrets are shown as `••••`, and of a secret address the host.
+         */
+        AlertChannelResource: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Namespace */
+            namespace: string;
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "email" | "dingtalk" | "wecom" | "feishu" | "lark" | "slack" | "teams" | "pagerduty" | "webhook";
+            /** Settings */
+            settings: {
+                [key: string]: unknown;
+            };
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+        };
+        /**
+         * AlertDeliveryResource
+         * @description A notice on its way to a channel: a task of its own.
+         */
+        AlertDeliveryResource: {
+            /**
+             * Channel Id
+             * Format: uuid
+             */
+            channel_id: string;
+            /**
+             * Task Id
+             * Format: uuid
+             */
+            task_id: string;
+            /** @description Status of the task; null when it was deleted. */
+            status: components["schemas"]["TaskStatus"] | null;
+            /** Attempts */
+            attempts: number;
+            /**
+             * Error
+             * @description How the last attempt failed.
+             */
+            error: string | null;
+        };
+        /**
+         * AlertEventResource
+         * @description Something that a rule told, or held back.
+         */
+        AlertEventResource: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Namespace */
+            namespace: string;
+            /**
+             * Rule Id
+             * Format: uuid
+             */
+            rule_id: string;
+            /** Rule Name */
+            rule_name: string;
+            /**
+             * Event
+             * @enum {string}
+             */
+            event: "dead_letter" | "exhausted" | "waiting" | "failure_rate" | "no_live_node" | "due_lag" | "breaker_open" | "redrive_stopped" | "spool_growing" | "sdk_error";
+            /** Group */
+            group: string | null;
+            /** Scene */
+            scene: string | null;
+            /**
+             * Where
+             * @description What the rule groups by, and the values.
+             */
+            where: {
+                [key: string]: string;
+            };
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "firing" | "recovered" | "suppressed";
+            /**
+             * Cause
+             * @description What held it back.
+             */
+            cause: ("mute" | "quiet_hours" | "cool_down" | "rate_limit") | null;
+            /**
+             * Incident
+             * @description The same for a firing and its recovery.
+             */
+            incident: string;
+            /** Summary */
+            summary: string;
+            /**
+             * Value
+             * @description What was measured.
+             */
+            value: number;
+            /**
+             * Count
+             * @description The same as a whole number.
+             */
+            count: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Deliveries */
+            deliveries: components["schemas"]["AlertDeliveryResource"][];
+        };
+        /**
+         * AlertRuleChange
+         * @description Changes of a rule. What is left out stays as it is.
+         */
+        AlertRuleChange: {
+            /**
+             * Groups
+             * @description Only these; all when empty.
+             * @default []
+             */
+            groups: string[];
+            /**
+             * Scenes
+             * @description Only these; all when empty.
+             * @default []
+             */
+            scenes: string[];
+            /**
+             * Threshold
+             * @description From which value it fires: a count, seconds for `due_lag`, a share from 0 to 1 for `failure_rate`. Null for the default of the event.
+             */
+            threshold?: number | null;
+            /**
+             * Minimum
+             * @description The fewest attempts from which `failure_rate` concludes anything.
+             * @default 20
+             */
+            minimum: number;
+            /**
+             * Window Seconds
+             * @description Over which time events are counted, or for how long a condition must have lasted. Null for the default of the event.
+             */
+            window_seconds?: number | null;
+            /**
+             * Group By
+             * @description What has an alarm of its own; one alarm for everything when empty.
+             * @default []
+             */
+            group_by: ("group" | "scene" | "fingerprint" | "target" | "node")[];
+            /**
+             * Cool Down Seconds
+             * @description For how long the same alarm is not told again.
+             * @default 900
+             */
+            cool_down_seconds: number;
+            /**
+             * Repeat Seconds
+             * @description After how long an alarm that goes on is told again; null for never.
+             */
+            repeat_seconds?: number | null;
+            /**
+             * Recovery
+             * @description Whether the end of what was told is told, too.
+             * @default true
+             */
+            recovery: boolean;
+            /**
+             * Rate Limit Per Hour
+             * @description The most notices of firing in an hour; null for no limit.
+             * @default 30
+             */
+            rate_limit_per_hour: number | null;
+            /**
+             * Quiet Hours
+             * @description When nothing is told. What is still true afterwards is told then.
+             * @default []
+             */
+            quiet_hours: components["schemas"]["QuietHours"][];
+            /**
+             * Channels
+             * @description Ids of the channels by which it is told; none for the history alone.
+             * @default []
+             */
+            channels: string[];
+            /**
+             * Enabled
+             * @description Whether it is evaluated.
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Name
+             * @default
+             */
+            name: string;
+            /**
+             * Event
+             * @description What it is about.
+             * @default dead_letter
+             * @enum {string}
+             */
+            event: "dead_letter" | "exhausted" | "waiting" | "failure_rate" | "no_live_node" | "due_lag" | "breaker_open" | "redrive_stopped" | "spool_growing" | "sdk_error";
+        };
+        /**
+         * AlertRuleCreation
+         * @description A new rule.
+         */
+        AlertRuleCreation: {
+            /**
+             * Groups
+             * @description Only these; all when empty.
+             * @default []
+             */
+            groups: string[];
+            /**
+             * Scenes
+             * @description Only these; all when empty.
+             * @default []
+             */
+            scenes: string[];
+            /**
+             * Threshold
+             * @description From which value it fires: a count, seconds for `due_lag`, a share from 0 to 1 for `failure_rate`. Null for the default of the event.
+             */
+            threshold?: number | null;
+            /**
+             * Minimum
+             * @description The fewest attempts from which `failure_rate` concludes anything.
+             * @default 20
+             */
+            minimum: number;
+            /**
+             * Window Seconds
+             * @description Over which time events are counted, or for how long a condition must have lasted. Null for the default of the event.
+             */
+            window_seconds?: number | null;
+            /**
+             * Group By
+             * @description What has an alarm of its own; one alarm for everything when empty.
+             * @default []
+             */
+            group_by: ("group" | "scene" | "fingerprint" | "target" | "node")[];
+            /**
+             * Cool Down Seconds
+             * @description For how long the same alarm is not told again.
+             * @default 900
+             */
+            cool_down_seconds: number;
+            /**
+             * Repeat Seconds
+             * @description After how long an alarm that goes on is told again; null for never.
+             */
+            repeat_seconds?: number | null;
+            /**
+             * Recovery
+             * @description Whether the end of what was told is told, too.
+             * @default true
+             */
+            recovery: boolean;
+            /**
+             * Rate Limit Per Hour
+             * @description The most notices of firing in an hour; null for no limit.
+             * @default 30
+             */
+            rate_limit_per_hour: number | null;
+            /**
+             * Quiet Hours
+             * @description When nothing is told. What is still true afterwards is told then.
+             * @default []
+             */
+            quiet_hours: components["schemas"]["QuietHours"][];
+            /**
+             * Channels
+             * @description Ids of the channels by which it is told; none for the history alone.
+             * @default []
+             */
+            channels: string[];
+            /**
+             * Enabled
+             * @description Whether it is evaluated.
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Name
+             * @example Payments die
+             */
+            name: string;
+            /**
+             * Event
+             * @description What it is about.
+             * @enum {string}
+             */
+            event: "dead_letter" | "exhausted" | "waiting" | "failure_rate" | "no_live_node" | "due_lag" | "breaker_open" | "redrive_stopped" | "spool_growing" | "sdk_error";
+        };
+        /**
+         * AlertRuleResource
+         * @description A rule. Null means the default of its event; `threshold_in_force` and `window_in_force_seconds` tell it.
+         */
+        AlertRuleResource: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Namespace */
+            namespace: string;
+            /** Name */
+            name: string;
+            /**
+             * Event
+             * @enum {string}
+             */
+            event: "dead_letter" | "exhausted" | "waiting" | "failure_rate" | "no_live_node" | "due_lag" | "breaker_open" | "redrive_stopped" | "spool_growing" | "sdk_error";
+            /** Groups */
+            groups: string[];
+            /** Scenes */
+            scenes: string[];
+            /** Threshold */
+            threshold: number | null;
+            /** Threshold In Force */
+            threshold_in_force: number;
+            /** Minimum */
+            minimum: number;
+            /** Window Seconds */
+            window_seconds: number | null;
+            /** Window In Force Seconds */
+            window_in_force_seconds: number;
+            /** Group By */
+            group_by: ("group" | "scene" | "fingerprint" | "target" | "node")[];
+            /** Cool Down Seconds */
+            cool_down_seconds: number;
+            /** Repeat Seconds */
+            repeat_seconds: number | null;
+            /** Recovery */
+            recovery: boolean;
+            /** Rate Limit Per Hour */
+            rate_limit_per_hour: number | null;
+            /** Quiet Hours */
+            quiet_hours: components["schemas"]["QuietWindow"][];
+            /** Channels */
+            channels: string[];
+            /** Enabled */
+            enabled: boolean;
+            /**
+             * Muted Until
+             * @description Until when a person wants to hear nothing of it.
+             */
+            muted_until: string | null;
+            /**
+             * State
+             * @description Whether any of its alarms fires.
+             * @enum {string}
+             */
+            state: "ok" | "firing";
+            /**
+             * Firing
+             * @description The groups that fire, by what the rule groups by.
+             */
+            firing: {
+                [key: string]: string;
+            }[];
+            /** Evaluated At */
+            evaluated_at: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+        };
+        /**
+         * AlertTest
+         * @description What came of a test message.
+         */
+        AlertTest: {
+            /** Delivered */
+            delivered: boolean;
+            /**
+             * Http Status
+             * @description What an HTTP channel answered.
+             */
+            http_status: number | null;
+            /**
+             * Error
+             * @description What went wrong; null when it was delivered.
+             */
+            error: string | null;
+            /**
+             * Seconds
+             * @description How long it took.
+             */
+            seconds: number;
+        };
         /**
          * AttemptCommand
          * @description Which attempt is to run, and its limits: the input of the Temporal activity, as it came.
@@ -2488,6 +3127,13 @@ export interface components {
              * @default 0
              */
             in_flight: number;
+            /** @description Its spool; left out when nothing waits. */
+            spool?: components["schemas"]["SpoolState"] | null;
+            /**
+             * Errors
+             * @description Errors that its SDK has met since it started. Alert rules can be about new ones.
+             */
+            errors?: number | null;
         };
         /**
          * HeartbeatAnswer
@@ -2726,6 +3372,16 @@ export interface components {
             /** Jitter */
             jitter?: components["schemas"]["NoJitter"] | components["schemas"]["FullJitter"] | components["schemas"]["EqualJitter"] | components["schemas"]["DecorrelatedJitter"] | components["schemas"]["ProportionalJitter"];
         };
+        /** Listed[AlertChannelResource] */
+        Listed_AlertChannelResource_: {
+            /** Items */
+            items: components["schemas"]["AlertChannelResource"][];
+        };
+        /** Listed[AlertRuleResource] */
+        Listed_AlertRuleResource_: {
+            /** Items */
+            items: components["schemas"]["AlertRuleResource"][];
+        };
         /** Listed[GroupResource] */
         Listed_GroupResource_: {
             /** Items */
@@ -2814,6 +3470,17 @@ export interface components {
             level: string;
             /** Message */
             message: string;
+        };
+        /**
+         * Mute
+         * @description A time in which a rule tells nothing.
+         */
+        Mute: {
+            /**
+             * Until
+             * @description When it ends; null ends it now.
+             */
+            until: string | null;
         };
         /**
          * NamespaceChange
@@ -3047,6 +3714,21 @@ export interface components {
             /** In Flight */
             in_flight: number;
             /**
+             * Spool Size
+             * @description Reports that wait on its disk.
+             */
+            spool_size: number;
+            /**
+             * Spool Oldest Seconds
+             * @description How long the first of them has waited.
+             */
+            spool_oldest_seconds: number | null;
+            /**
+             * Errors
+             * @description Errors that its SDK has met since it started.
+             */
+            errors: number;
+            /**
              * Registered At
              * Format: date-time
              */
@@ -3145,6 +3827,13 @@ export interface components {
              */
             due_next: components["schemas"]["DueNext"][];
             health: components["schemas"]["Vitals"];
+        };
+        /** Page[AlertEventResource] */
+        Page_AlertEventResource_: {
+            /** Items */
+            items: components["schemas"]["AlertEventResource"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
         };
         /** Page[AttemptResource] */
         Page_AttemptResource_: {
@@ -3522,6 +4211,32 @@ export interface components {
              * @default 0.1
              */
             ratio: number;
+        };
+        /**
+         * QuietHours
+         * @description A time in which nothing is told: from each moment that a cron expression names, for a while.
+         */
+        QuietHours: {
+            /**
+             * Start
+             * @example 0 22 * * *
+             */
+            start: string;
+            /**
+             * Duration Seconds
+             * @example 28800
+             */
+            duration_seconds: number;
+            /**
+             * Timezone
+             * @default UTC
+             */
+            timezone: string;
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
         };
         /**
          * QuietWindow
@@ -4337,6 +5052,23 @@ export interface components {
             median_seconds: number;
             /** Latest Seconds */
             latest_seconds: number;
+        };
+        /**
+         * SpoolState
+         * @description The reports that wait on a client's disk.
+         */
+        SpoolState: {
+            /**
+             * Size
+             * @description How many they are.
+             * @default 0
+             */
+            size: number;
+            /**
+             * Oldest Seconds
+             * @description How long the first of them has waited.
+             */
+            oldest_seconds?: number | null;
         };
         /**
          * SuccessAfter
@@ -11464,6 +12196,1219 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-list_rules": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_AlertRuleResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-create_rule": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertRuleCreation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRuleResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-get_rule": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the rule. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRuleResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-delete_rule": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the rule. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-change_rule": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the rule. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertRuleChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRuleResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-mute_rule": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the rule. */
+                rule_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Mute"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertRuleResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-list_channels": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_AlertChannelResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-create_channel": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertChannelCreation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannelResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-get_channel": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the channel. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannelResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-delete_channel": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the channel. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-change_channel": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the channel. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlertChannelChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannelResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-test_channel": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the channel. */
+                channel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertTest"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-list_events": {
+        parameters: {
+            query?: {
+                /** @description Only those of this rule. */
+                rule_id?: string | null;
+                /** @description Only these. */
+                state?: ("firing" | "recovered" | "suppressed") | null;
+                /** @description The most items of one page. */
+                limit?: number;
+                /** @description Where the page begins: `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AlertEventResource_"];
                 };
             };
             /** @description A key is needed, or the one that came is not valid. */

@@ -13,6 +13,7 @@ from redrive.cli.limits import limits
 from redrive.cli.pauses import pauses
 from redrive.cli.policies import policy
 from redrive.cli.report import report
+from redrive.cli.secrets import secrets
 from redrive.cli.serve import api, migrate, worker
 from redrive.cli.tasks import tasks
 
@@ -52,3 +53,4 @@ app.add_typer(limits, name="limits", rich_help_panel="Configuration")
 app.add_typer(pauses, name="pauses", rich_help_panel="Configuration")
 app.add_typer(config, name="config", rich_help_panel="Configuration")
 app.add_typer(keys, name="keys", rich_help_panel="Administration")
+app.add_typer(secrets, name="secrets", rich_help_panel="Administration")

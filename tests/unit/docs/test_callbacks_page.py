@@ -43,8 +43,6 @@ def test_the_event_has_the_shape_that_it_shows() -> None:
     event = event_document(task)
 
     assert (event["type"], event["timestamp"]) == (shown["type"], shown["timestamp"])
-        name: shown[name] for name in ("type", "timestamp")
-    }
     assert set(event["data"]["outcome"]) == set(shown["data"]["outcome"])
     assert set(shown["data"]["task"]) <= set(event["data"]["task"])
 

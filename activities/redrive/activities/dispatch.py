@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
@@ -21,6 +21,7 @@ from temporalio import activity
 
 from redrive.activities import request as requests
 from redrive.activities.directory import NodeDirectory
+from redrive.activities.heartbeats import heartbeats
 from redrive.activities.ledger import Ledger
 from redrive.activities.notify import Notifier
 from redrive.activities.request import NOT_TAKEN, Answer, Request
@@ -34,9 +35,6 @@ from redrive.store.nodes import LiveNode
 from redrive.store.tasks import Delivery
 
 T = TypeVar("T")
-
-HEARTBEAT_SECONDS: Final = 2.0
-"""How often a running attempt says that it lives, which is also how soon it learns of its cancellation."""
 
 CONNECT_SECONDS: Final = 5.0
 """How long a connection may take; a shorter time-out of the attempt goes first."""
@@ -93,7 +91,7 @@ class Dispatcher:
             Its outcome, or why it did not run.
         """
         # From the first moment: a slow database must not look like a lost worker, or the attempt would run twice.
-        async with _heartbeats():
+        async with heartbeats():
             return await self._dispatch(command)
 
     async def _dispatch(self, command: DispatchCommand) -> DispatchResult:
@@ -221,24 +219,6 @@ class Dispatcher:
         details = activity.cancellation_details()
         if details is not None and details.cancel_requested:
             await asyncio.shield(self._ledger.cancel(command, delivery.number or 0))
-
-
-@contextlib.asynccontextmanager
-async def _heartbeats() -> AsyncGenerator[None]:
-    """Say that the attempt lives, from the first moment until the block ends."""
-
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            activity.heartbeat()
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

@@ -18,6 +18,7 @@ from redrive.api.documentation import DESCRIPTION, Application, operation_id
 from redrive.api.events import told_to_stop
 from redrive.api.failures import method_not_allowed, refusal_of
 from redrive.api.problems import METHOD_NOT_ALLOWED
+from redrive.api.redrive_keeper import RedriveKeeper
 from redrive.api.routers import (
     alerts,
     attempts,
@@ -33,6 +34,7 @@ from redrive.api.routers import (
     pauses,
     policies,
     portable,
+    redrives,
     removal,
     scenes,
     stats,
@@ -83,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
         module.router
         for module in (
             tasks,
+            redrives,
             attempts,
             groups,
             scenes,
@@ -121,6 +124,9 @@ async def _running(services: Services) -> AsyncGenerator[None]:
     running = [
         asyncio.create_task(_keep_running("starter", starter.run())),
         asyncio.create_task(_keep_running("waker", waker.run())),
+        asyncio.create_task(
+            _keep_running("keeper of redrives", RedriveKeeper(services.database, services.engine).run())
+        ),
         asyncio.create_task(_keep_running("tallier", Tallier(services.database).run())),
         asyncio.create_task(_keep_running("feed", services.feed.run())),
         asyncio.create_task(_keep_running("alerter", Alerter(services.database, services.settings).run())),

@@ -7,12 +7,7 @@ import contextlib
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from temporalio.client import (
-    Client,
-    WorkflowHandle,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import (
     Priority,
     SearchAttributePair,
@@ -20,11 +15,22 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from redrive.activities.updates import EngineUnavailable, UpdateRefused, WorkflowGone, update_task
 from redrive.core.errors import RedriveError
-from redrive.core.messages import RETRY_TASK, SIGNAL_WAKE, TaskRun, TaskView, fairness_key, workflow_id
+from redrive.core.messages import (
+    BULK_REDRIVE,
+    RETRY_TASK,
+    SIGNAL_LOOK,
+    SIGNAL_WAKE,
+    BulkRun,
+    TaskRun,
+    TaskView,
+    fairness_key,
+    redrive_workflow_id,
+    workflow_id,
+)
 from redrive.store.settings import Settings
 from redrive.store.tasks import Claim, WorkflowKey
 from redrive.workflows.engine import (
@@ -35,23 +41,14 @@ from redrive.workflows.engine import (
     connect,
 )
 
-UPDATE_SECONDS: Final = 5.0
-"""How long an operation by hand may wait for a worker."""
+__all__ = ["Engine", "EngineUnavailable", "StartRefused", "UpdateRefused", "WorkflowGone"]
 
 START_SECONDS: Final = 10.0
 """How long one start may take; the SDK tries again within it."""
 
 
-class UpdateRefused(RedriveError):
-    """The workflow refused an update: the task is not in a state for it."""
-
-
-class WorkflowGone(RedriveError):
-    """No workflow runs for the task."""
-
-
-class EngineUnavailable(RedriveError):
-    """Temporal, or every worker, is away."""
+DRIVE_SECONDS: Final = 2.0
+"""How long a person waits until a redrive is looked at; without an answer its keeper sees to it."""
 
 
 class StartRefused(RedriveError):
@@ -205,32 +202,53 @@ class Engine:
             WorkflowGone: No workflow runs for the task.
             EngineUnavailable: Temporal or every worker is away.
         """
-        handle: WorkflowHandle[Any, Any] = self.client.get_workflow_handle(workflow_id(namespace, task_id, generation))
+        return await update_task(self.client, namespace, task_id, generation, name, argument)
+
+    async def drive(self, namespace: str, redrive_id: str, *, look: bool = False) -> None:
+        """Start the workflow of a redrive. Starting it twice is harmless.
+
+        Args:
+            namespace: Namespace of the redrive.
+            redrive_id: Its id.
+            look: Whether it is to look at once at what was changed.
+
+        Raises:
+            EngineUnavailable: Temporal does not answer.
+        """
         try:
-            async with asyncio.timeout(UPDATE_SECONDS):
-                view: TaskView = await handle.execute_update(  # pyright: ignore[reportUnknownMemberType]
-                    name, argument, result_type=TaskView, rpc_timeout=timedelta(seconds=UPDATE_SECONDS)
-                )
-                return view
-        except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            message = cause.message if isinstance(cause, ApplicationError) else str(cause)
-            if isinstance(cause, ApplicationError) and cause.type == "AcceptedUpdateCompletedWorkflow":
-                raise WorkflowGone(message) from None
-            raise UpdateRefused(message) from None
+            await self.client.start_workflow(
+                BULK_REDRIVE,
+                BulkRun(namespace, redrive_id),
+                id=redrive_workflow_id(namespace, redrive_id),
+                task_queue=self._settings.task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                start_signal=SIGNAL_LOOK if look else None,
+                rpc_timeout=timedelta(seconds=DRIVE_SECONDS),
+            )
+        except (RPCError, RuntimeError) as error:
+            raise EngineUnavailable(f"Temporal took no workflow: {error}") from None
+
+    async def was_stopped(self, namespace: str, redrive_id: str) -> bool:
+        """Tell whether somebody terminated the workflow of a redrive in Temporal.
+
+        Args:
+            namespace: Namespace of the redrive.
+            redrive_id: Its id.
+
+        Raises:
+            EngineUnavailable: Temporal does not answer.
+        """
+        handle = self.client.get_workflow_handle(redrive_workflow_id(namespace, redrive_id))
+        try:
+            found = await handle.describe(rpc_timeout=timedelta(seconds=START_SECONDS))
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                raise WorkflowGone(error.message) from None
-            raise EngineUnavailable(_no_answer()) from None
-        except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError, RuntimeError):
-            raise EngineUnavailable(_no_answer()) from None
-
-
-def _no_answer() -> str:
-    return (
-        f"no worker answered within {UPDATE_SECONDS:g} s; the task is unchanged or will show the change soon. "
-        "Check that `redrive worker` runs and that Temporal is up, then look at the task again"
-    )
+                return False
+            raise EngineUnavailable(f"Temporal does not answer: {error.message}") from None
+        except RuntimeError as error:
+            raise EngineUnavailable(f"Temporal does not answer: {error}") from None
+        return found.status is WorkflowExecutionStatus.TERMINATED
 
 
 def _task_run(claim: Claim) -> TaskRun:
@@ -254,5 +272,5 @@ def _task_run(claim: Claim) -> TaskRun:
         task_queue=claim.target.get("task_queue"),
         target_key=claim.target_key,
         counters=dict(claim.counters),
-        trigger="manual" if claim.replayed else "timer",
+        trigger=("manual" if claim.redrive_id is None else "redrive") if claim.replayed else "timer",
     )

@@ -170,6 +170,19 @@ PAUSE_NOT_FOUND: Final = Kind(
     "pause-not-found", 404, "The pause is not in force",
     "`GET /v1/pauses` lists the pauses that are. One whose time is over has ended by itself.",
 )  # fmt: skip
+REDRIVE_NOT_FOUND: Final = Kind(
+    "redrive-not-found", 404, "The redrive does not exist",
+    "`GET /v1/redrives` lists them. Ids belong to one namespace; a key that is bound to a group sees the redrives that "
+    "are about that group alone.",
+)  # fmt: skip
+REDRIVE_ENDED: Final = Kind(
+    "redrive-ended", 409, "The redrive has ended",
+    "A redrive that is completed, stopped or aborted stays so. Start another one with the same selection: tasks that "
+    "are no longer dead are not in it.",
+)  # fmt: skip
+REDRIVE_STATE: Final = Kind(
+    "redrive-state", 409, "The redrive's state does not allow this", "The detail names the state and what is possible."
+)
 PROBLEM_NOT_FOUND: Final = Kind(
     "problem-not-found", 404, "There is no such kind of problem", "`GET /problems` lists the kinds that exist."
 )

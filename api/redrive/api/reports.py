@@ -32,7 +32,7 @@ from redrive.core.documents import decode, encode
 from redrive.core.errors import InvalidDocument
 from redrive.core.fingerprint import fingerprint
 from redrive.core.states import DeadReason, TaskStatus
-from redrive.core.wire import MAX_TASK_BYTES, NodeTarget, Target
+from redrive.core.wire import MAX_TASK_BYTES, NodeTarget, Target, payload_problems
 from redrive.store.database import Database, new_id
 from redrive.store.tasks import KeyedTask, NewTask
 
@@ -254,19 +254,7 @@ def check_payload(
     Raises:
         Refusal: Fields are missing, or have no meaning for this target.
     """
-    problems: list[FieldProblem] = []
-    if target["kind"] == "webhook":
-        if args:
-            problems.append(FieldProblem("args", "a webhook has no positional arguments; give `kwargs` or `body`"))
-        if kwargs and body is not None:
-            problems.append(FieldProblem("body", "expected either `kwargs` or `body`, got both"))
-    else:
-        if executor is None:
-            problems.append(
-                FieldProblem("executor", f"is missing; a {target['kind']} needs the name of the function to run")
-            )
-        if body is not None:
-            problems.append(FieldProblem("body", "only a webhook has a body; give `args` and `kwargs`"))
+    problems = [FieldProblem(*problem) for problem in payload_problems(target, executor, args, kwargs, body)]
     if problems:
         raise invalid(problems)
 

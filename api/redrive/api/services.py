@@ -10,6 +10,7 @@ from redrive.api.engine import Engine
 from redrive.api.events import Feed
 from redrive.api.operations import Operations
 from redrive.api.overview import EngineProbe, Overviews
+from redrive.api.redrives import Redrives
 from redrive.api.reports import Reporter
 from redrive.api.resources import Links
 from redrive.store.database import Database, open_database
@@ -29,6 +30,7 @@ class Services:
         configurations: Finds the policies of scenes.
         reporter: Takes reports.
         operations: Carries out operations on tasks.
+        redrives: Carries out operations on many tasks.
         restraints: Knows limits and pauses.
         links: Addresses of things that other programs show.
         probe: Tells whether Temporal answers.
@@ -43,6 +45,7 @@ class Services:
     configurations: Configurations
     reporter: Reporter
     operations: Operations
+    redrives: Redrives
     restraints: RestraintsCache
     links: Links
     probe: EngineProbe
@@ -64,6 +67,7 @@ def make_services(settings: Settings) -> Services:
         configurations=configurations,
         reporter=Reporter(database, configurations, settings.task_queue),
         operations=Operations(database, engine, settings.task_queue),
+        redrives=Redrives(database, engine, settings.task_queue),
         restraints=RestraintsCache(database),
         links=Links(settings),
         probe=probe,

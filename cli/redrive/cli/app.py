@@ -12,6 +12,7 @@ from redrive.cli.keys import keys
 from redrive.cli.limits import limits
 from redrive.cli.pauses import pauses
 from redrive.cli.policies import policy
+from redrive.cli.redrives import redrives
 from redrive.cli.report import report
 from redrive.cli.secrets import secrets
 from redrive.cli.serve import api, migrate, worker
@@ -48,6 +49,7 @@ app.command(rich_help_panel="Run")(worker)
 app.command(rich_help_panel="Run")(migrate)
 app.add_typer(tasks, name="tasks", rich_help_panel="Tasks")
 app.command(rich_help_panel="Tasks")(report)
+app.add_typer(redrives, name="redrive", rich_help_panel="Tasks")
 app.add_typer(policy, name="policy", rich_help_panel="Configuration")
 app.add_typer(limits, name="limits", rich_help_panel="Configuration")
 app.add_typer(pauses, name="pauses", rich_help_panel="Configuration")

@@ -108,6 +108,10 @@ class ApiClient:
         """Put a document at a path and return the answer; parameters that are None are left out."""
         return self._request("PUT", path, params=params, document=document)
 
+    def patch(self, path: str, document: Any) -> Any:
+        """Change what is at a path and return the answer."""
+        return self._request("PATCH", path, document=document)
+
     def delete(self, path: str) -> None:
         """Delete what is at a path."""
         self._request("DELETE", path)

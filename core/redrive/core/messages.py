@@ -16,6 +16,10 @@ RECORD: Final = "record"
 EXECUTE: Final = "redrive.execute"
 """Dispatch as a group's own Temporal worker carries it out: same input, same result, on the group's task queue."""
 
+BULK_REDRIVE: Final = "BulkRedrive"
+LOOK: Final = "redrive_look"
+SIGNAL_LOOK: Final = "look"
+
 UPDATE_RETRY: Final = "retry"
 UPDATE_PAUSE: Final = "pause"
 UPDATE_RESUME: Final = "resume"
@@ -32,6 +36,11 @@ CONFLICT: Final = "Conflict"
 def workflow_id(namespace: str, task_id: str, generation: int) -> str:
     """Name the workflow of one generation of a task."""
     return f"redrive/{namespace}/{task_id}/{generation}"
+
+
+def redrive_workflow_id(namespace: str, redrive_id: str) -> str:
+    """Name the workflow of a redrive."""
+    return f"redrive-bulk/{namespace}/{redrive_id}"
 
 
 def fairness_key(namespace: str, group: str) -> str:
@@ -88,7 +97,7 @@ class TaskRun:
         parked_for: What it waits for then (`redrive.core.states.ParkedFor`).
         target_key: Its target, as its breaker is named; None in a run that an older version has begun.
         parks: How often in a row no target could be had.
-        trigger: Why the next attempt runs: `timer`, `manual` or `wake`.
+        trigger: Why the next attempt runs: `timer`, `manual`, `wake` or `redrive`.
     """
 
     namespace: str
@@ -133,7 +142,7 @@ class DispatchCommand:
         attempts: Attempts that are spent once this one is.
         version: Mirror version of the write that marks the task as running.
         due_at: When the attempt was due.
-        trigger: Why it runs: `timer`, `manual` or `wake`.
+        trigger: Why it runs: `timer`, `manual`, `wake` or `redrive`.
         timeout_seconds: The longest that the attempt may take.
         ends_at: When the generation must have ended; None for never.
         max_attempts: The most attempts of the generation.
@@ -334,3 +343,35 @@ class TaskView:
     status: str
     next_attempt_at: str | None
     attempts: int
+
+
+@dataclass
+class BulkRun:
+    """Input of the bulk redrive workflow, and of the activity by which it looks at its redrive.
+
+    Everything else is in the redrive's row, so that any number of tasks costs the workflow nothing.
+
+    Attributes:
+        namespace: Namespace of the redrive.
+        redrive_id: Its id.
+        abort: Why it is to be ended; None while it may go on.
+    """
+
+    namespace: str
+    redrive_id: str
+    abort: str | None = None
+
+
+@dataclass
+class Looked:
+    """What a look at a redrive has found.
+
+    Attributes:
+        status: Where the redrive stands after it.
+        wait_seconds: When to look again, in seconds.
+        finished: Whether nothing is left to be done, also not for its records.
+    """
+
+    status: str
+    wait_seconds: float = 0.0
+    finished: bool = False

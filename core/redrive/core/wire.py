@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, TypeAlias
@@ -207,6 +207,35 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise InvalidDocument("headers", f"{name!r} is set by Redrive or by HTTP itself; leave it out")
         if not value.isascii() or not value.isprintable() or value != value.strip():
             raise InvalidDocument("headers", f"the value of {name!r} must be printable ASCII without outer spaces")
+
+
+def payload_problems(
+    target: Mapping[str, Any], executor: str | None, args: Sequence[Any], kwargs: Mapping[str, Any], body: Any
+) -> list[tuple[str, str]]:
+    """Tell why a target cannot take a payload.
+
+    Args:
+        target: The target, as a document.
+        executor: Name of the function to run; None for none.
+        args: Positional arguments.
+        kwargs: Named arguments.
+        body: A webhook's own body; None for none.
+
+    Returns:
+        The fields at fault, each with what is wrong with it; none when it fits.
+    """
+    problems: list[tuple[str, str]] = []
+    if target["kind"] == "webhook":
+        if args:
+            problems.append(("args", "a webhook has no positional arguments; give `kwargs` or `body`"))
+        if kwargs and body is not None:
+            problems.append(("body", "expected either `kwargs` or `body`, got both"))
+    else:
+        if executor is None:
+            problems.append(("executor", f"is missing; a {target['kind']} needs the name of the function to run"))
+        if body is not None:
+            problems.append(("body", "only a webhook has a body; give `args` and `kwargs`"))
+    return problems
 
 
 def check_url(url: str, path: str) -> None:

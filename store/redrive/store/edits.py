@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
+from sqlmodel import select as select_rows
 
 from redrive.store.tables import Payload, Task
 
@@ -93,6 +95,62 @@ async def list_payloads(
     if before is not None:
         statement = statement.where(col(Payload.revision) < before)
     return list((await session.scalars(statement.order_by(col(Payload.revision).desc()).limit(limit))).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A new payload of a task.
+
+    Attributes:
+        task_id: The task.
+        revision: Its number, one more than that of the last.
+        args: Positional arguments.
+        kwargs: Named arguments.
+        body: A webhook's body; None for none.
+    """
+
+    task_id: UUID
+    revision: int
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    body: Any
+
+
+async def load_payloads(session: AsyncSession, tasks: Sequence[Task]) -> dict[UUID, Payload]:
+    """Load the present payloads of tasks."""
+    places = [(task.id, task.payload_revision) for task in tasks]
+    where = tuple_(col(Payload.task_id), col(Payload.revision)).in_(places)
+    return {payload.task_id: payload for payload in (await session.scalars(select_rows(Payload).where(where))).all()}
+
+
+async def add_revisions(session: AsyncSession, revisions: Sequence[Revision], author: str | None) -> None:
+    """Add payloads of many tasks. Whoever locked the tasks' rows puts them in force.
+
+    Args:
+        session: The transaction that locked the tasks' rows.
+        revisions: The payloads.
+        author: Who changed them.
+    """
+    rows = [
+        {
+            "task_id": revision.task_id,
+            "revision": revision.revision,
+            # As text: as a part of the whole they would be read for jsonb, which changes what came.
+            "args": json.dumps(revision.args),
+            "kwargs": json.dumps(revision.kwargs),
+            "body": None if revision.body is None else json.dumps(revision.body),
+        }
+        for revision in revisions
+    ]
+    statement = text(
+        """
+        INSERT INTO payloads (task_id, revision, args, kwargs, body, author)
+        SELECT task_id, revision, CAST(args AS json), CAST(kwargs AS json), CAST(body AS json), :author
+        FROM json_to_recordset(CAST(:rows AS json))
+            AS revisions(task_id uuid, revision int, args text, kwargs text, body text)
+        """
+    )
+    await session.execute(statement, {"rows": json.dumps(rows, default=str), "author": author})
 
 
 async def clock(session: AsyncSession) -> datetime:

@@ -127,6 +127,7 @@ class Claim:
     target: Mapping[str, Any]
     target_key: str
     counters: Mapping[str, Any]
+    redrive_id: UUID | None
 
     @property
     def replayed(self) -> bool:
@@ -395,6 +396,12 @@ async def delete_task(session: AsyncSession, namespace: str, task_id: UUID) -> b
     return (await session.scalars(delete(Task).where(*where).returning(col(Task.id)))).first() is not None
 
 
+async def delete_tasks(session: AsyncSession, namespace: str, task_ids: Sequence[UUID]) -> None:
+    """Delete ended tasks with their payloads and attempts; those that have not ended stay."""
+    where = (col(Task.id) == func.any(list(task_ids)), col(Task.namespace) == namespace, col(Task.status).in_(TERMINAL))
+    await session.execute(delete(Task).where(*where))
+
+
 # --- The starter ------------------------------------------------------------------------------------------------------
 
 # Groups take turns: of each group the most urgent task, then of each the second, and so on. A group that reports five
@@ -437,7 +444,7 @@ _CLAIM_FORM: Final = """
             SELECT max(number) FROM attempts WHERE task_id = tasks.id AND attempts.generation = tasks.generation
         ), 0) AS number, priority, policy, policy_version, started_at,
         next_attempt_at, deadline, delay_seconds, business_key, executor,
-        target, target_key, counters
+        target, target_key, counters, redrive_id
     """
 
 _CLAIM: Final = text(_CLAIM_FORM.format(condition=""))

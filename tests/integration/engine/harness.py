@@ -101,6 +101,9 @@ class Platform:
             effective = configuration.effective(policy)
             now = datetime.now(UTC)
             values: dict[str, Any] = {
+                "status": "pending",
+                "dead_reason": None,
+                "finished_at": None,
                 "executor": None if target["kind"] == "webhook" else "orders.charge",
                 "args": ["o-1"],
                 "kwargs": {"amount": 5},
@@ -119,8 +122,6 @@ class Platform:
             namespace=NAMESPACE,
             group=GROUP,
             scene=SCENE,
-            status="pending",
-            dead_reason=None,
             why="reported",
             max_attempts=effective["max_attempts"],
             delay_seconds=delay,
@@ -134,7 +135,6 @@ class Platform:
             error_type="TimeoutError",
             fingerprint=None,
             created_at=now,
-            finished_at=None,
             **values,
         )
         inserted = await Intake(self.database).insert([task])

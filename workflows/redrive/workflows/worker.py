@@ -17,11 +17,13 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from redrive.activities.archive import Archive, Remover
+from redrive.activities.bulk import Redriver
 from redrive.activities.directory import NodeDirectory
 from redrive.activities.dispatch import CONNECT_SECONDS, Dispatcher
 from redrive.activities.record import Recorder
 from redrive.store.database import Database, open_database
 from redrive.store.settings import Settings
+from redrive.workflows.bulk_redrive import BulkRedrive
 from redrive.workflows.engine import add_search_attributes, connect
 from redrive.workflows.janitor import Janitor
 from redrive.workflows.reconciler import Reconciler
@@ -79,8 +81,8 @@ async def serving(
     worker = Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[RetryTask],
-        activities=[dispatcher.dispatch, Recorder(database).record],
+        workflows=[RetryTask, BulkRedrive],
+        activities=[dispatcher.dispatch, Recorder(database).record, Redriver(database, client).look],
         workflow_runner=runner or UnsandboxedWorkflowRunner(),
         build_id=BUILD_ID,
         max_concurrent_activities=concurrency,

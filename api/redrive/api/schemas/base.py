@@ -142,7 +142,8 @@ def _as_is(value: Any) -> Any:
     return value
 
 
-def _document(value: Any) -> dict[str, Any]:
+def read_object(value: Any) -> dict[str, Any]:
+    """Refuse what is no JSON object."""
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, got {shown(value)}")
     return cast("dict[str, Any]", value)
@@ -152,7 +153,7 @@ def _selection(value: Any) -> Selection:
     return decode(Selection, value)
 
 
-PolicyParts = Annotated[dict[str, Any], Documented(Policy, _document)]
+PolicyParts = Annotated[dict[str, Any], Documented(Policy, read_object)]
 """Parts of a policy. They make sense only together with the layers below them, so they are checked once merged."""
 
 PolicyDocument = Annotated[dict[str, Any], Documented(Policy)]
@@ -164,7 +165,7 @@ CallbacksDocument = Annotated[dict[str, Any], Documented(Callbacks, read_callbac
 PayloadSchema = Annotated[dict[str, Any], Field(examples=[{"properties": {"kwargs": {"required": ["amount"]}}}])]
 """A JSON Schema, which is checked once it is known where it stands."""
 
-TargetDocument = Annotated[dict[str, Any], Documented(Target, _document)]
+TargetDocument = Annotated[dict[str, Any], Documented(Target, read_object)]
 """A target. Which of its kinds fits is checked with the rest of the task."""
 
 SelectionDocument = Annotated[Selection, Documented(Selection, _selection)]

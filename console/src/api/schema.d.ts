@@ -267,6 +267,137 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/redrives": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Redrives
+         * @description List redrives, the newest first.
+         */
+        get: operations["redrives-list_redrives"];
+        put?: never;
+        /**
+         * Create Redrive
+         * @description Start an operation on many tasks. Its selection is frozen: what matches later is left alone.
+         *
+         *     It runs as a workflow of its own. Each task takes part once, whatever is killed meanwhile, and when two redrives
+         *     overlap, a task is replayed by the one that comes first. With `dry_run` it is only told what it would come to.
+         */
+        post: operations["redrives-create_redrive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/redrives/{redrive_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Redrive
+         * @description Show how far a redrive is.
+         */
+        get: operations["redrives-get_redrive"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Redrive
+         * @description Change the rate or the concurrency of a redrive while it runs.
+         */
+        patch: operations["redrives-change_redrive"];
+        trace?: never;
+    };
+    "/v1/redrives/{redrive_id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Redrive Items
+         * @description List the tasks of a redrive in their order, with what became of each.
+         */
+        get: operations["redrives-list_redrive_items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/redrives/{redrive_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause Redrive
+         * @description Let a redrive release no more tasks. Once this is answered, none is; what is released goes on.
+         */
+        post: operations["redrives-pause_redrive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/redrives/{redrive_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Redrive
+         * @description Let a paused redrive go on. Its rate begins slowly again.
+         */
+        post: operations["redrives-resume_redrive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/redrives/{redrive_id}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Abort Redrive
+         * @description End a redrive. What is released goes on; the rest is left alone, and becomes `skipped`.
+         */
+        post: operations["redrives-abort_redrive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/attempts/start": {
         parameters: {
             query?: never;
@@ -2748,6 +2879,20 @@ export interface components {
             bases: string[];
         };
         /**
+         * ErrorShare
+         * @description How many of the tasks have one error last.
+         */
+        ErrorShare: {
+            /** Fingerprint */
+            fingerprint: string | null;
+            /** Error Type */
+            error_type: string | null;
+            /** Message */
+            message: string | null;
+            /** Count */
+            count: number;
+        };
+        /**
          * ExecuteAnswer
          * @description How a node says that an attempt ended.
          *
@@ -3147,6 +3292,32 @@ export interface components {
             status: "live" | "draining";
             /** Signing Secrets */
             signing_secrets: string[];
+        };
+        /**
+         * Hours
+         * @description Hours of the day in which a redrive may release tasks.
+         *
+         *     Attributes:
+         *         start: When they begin, on the clock on the wall, such as `22:00`.
+         *         end: When they end; at or before `start` means on the next day.
+         *         timezone: IANA name of the zone of that clock.
+         *         days: Days on which they begin; every day when left out.
+         */
+        Hours: {
+            /** Start */
+            start: string;
+            /** End */
+            end: string;
+            /**
+             * Timezone
+             * @default UTC
+             */
+            timezone: string;
+            /**
+             * Days
+             * @default []
+             */
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
         };
         /**
          * KeptTask
@@ -3856,6 +4027,20 @@ export interface components {
             /** Next Cursor */
             next_cursor?: string | null;
         };
+        /** Page[RedriveItemResource] */
+        Page_RedriveItemResource_: {
+            /** Items */
+            items: components["schemas"]["RedriveItemResource"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
+        /** Page[RedriveResource] */
+        Page_RedriveResource_: {
+            /** Items */
+            items: components["schemas"]["RedriveResource"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
         /** Page[TaskSummary] */
         Page_TaskSummary_: {
             /** Items */
@@ -3927,6 +4112,28 @@ export interface components {
             created_at: string;
             /** Until */
             until: string | null;
+        };
+        /**
+         * PayloadDocument
+         * @description The payload of a task as one JSON document.
+         *
+         *     Attributes:
+         *         args: Positional arguments.
+         *         kwargs: Named arguments.
+         *         body: A webhook's own body; None when it receives the named arguments.
+         */
+        PayloadDocument: {
+            /**
+             * Args
+             * @default []
+             */
+            args: unknown[];
+            /** Kwargs */
+            kwargs?: {
+                [key: string]: unknown;
+            };
+            /** Body */
+            body?: unknown;
         };
         /**
          * PayloadRevision
@@ -4401,6 +4608,352 @@ export interface components {
              * @description Workflows whose task had ended.
              */
             closed: number;
+        };
+        /**
+         * RedriveChange
+         * @description Changes of a redrive that has not ended. What is left out stays as it is.
+         */
+        RedriveChange: {
+            /**
+             * Rate Per Second
+             * @description Tasks released per second, at most.
+             * @default 10
+             */
+            rate_per_second: number;
+            /**
+             * Concurrency
+             * @description How many released tasks may be unfinished at once.
+             * @default 100
+             */
+            concurrency: number;
+            /**
+             * Reason
+             * @description Why; it is kept in the audit.
+             */
+            reason?: string | null;
+        };
+        /**
+         * RedriveCounts
+         * @description How many tasks have which outcome; all but `total` and `done` add up to `total`.
+         */
+        RedriveCounts: {
+            /** Total */
+            total: number;
+            /**
+             * Waiting
+             * @description Their turn has not come.
+             */
+            waiting: number;
+            /**
+             * In Flight
+             * @description Released, and not finished.
+             */
+            in_flight: number;
+            /** Succeeded */
+            succeeded: number;
+            /**
+             * Dead
+             * @description Dead again.
+             */
+            dead: number;
+            /**
+             * Skipped
+             * @description Nothing was to be done; each says why.
+             */
+            skipped: number;
+            /**
+             * Failed
+             * @description Refused; each says why.
+             */
+            failed: number;
+            /**
+             * Done
+             * @description Those that have their last outcome.
+             */
+            done: number;
+        };
+        /**
+         * RedriveItemResource
+         * @description What became of one task of a redrive.
+         */
+        RedriveItemResource: {
+            /**
+             * Position
+             * @description Its place in the redrive, from 1.
+             */
+            position: number;
+            /**
+             * Task Id
+             * Format: uuid
+             */
+            task_id: string;
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "waiting" | "started" | "succeeded" | "dead" | "skipped" | "failed";
+            /** Why */
+            why: string;
+            /**
+             * Generation
+             * @description The generation that was begun; null when none was.
+             */
+            generation: number | null;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+        };
+        /**
+         * RedriveOperation
+         * @description Why a redrive is paused, resumed or aborted.
+         */
+        RedriveOperation: {
+            /**
+             * Reason
+             * @description Why; it is shown with the redrive.
+             */
+            reason?: string | null;
+        };
+        /**
+         * RedriveOptions
+         * @description How a redrive goes about its tasks, and what it changes of each.
+         */
+        RedriveOptions: {
+            /** Rate Per Second */
+            rate_per_second: number;
+            ramp: unknown | null;
+            /** Concurrency */
+            concurrency: number;
+            window: unknown | null;
+            /** Max Items */
+            max_items: number | null;
+            /**
+             * Order
+             * @enum {string}
+             */
+            order: "oldest" | "newest" | "priority";
+            /** Policy */
+            policy: {
+                [key: string]: unknown;
+            } | null;
+            /** Target */
+            target: {
+                [key: string]: unknown;
+            } | null;
+            /** Payload Patch */
+            payload_patch: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Counters
+             * @enum {string}
+             */
+            counters: "reset" | "keep";
+            stop: unknown | null;
+        };
+        /**
+         * RedrivePreview
+         * @description What a redrive would come to.
+         */
+        RedrivePreview: {
+            /**
+             * Count
+             * @description Tasks that it would take.
+             */
+            count: number;
+            /**
+             * Matched
+             * @description Tasks that the selection means; more than `count` when `max_items` is smaller.
+             */
+            matched: number;
+            /**
+             * Estimate Seconds
+             * @description Until the last task is released, if nothing holds it up; null when that is years.
+             */
+            estimate_seconds: number | null;
+            /** First Due */
+            first_due: string | null;
+            /** Last Due */
+            last_due: string | null;
+            /** By Scene */
+            by_scene: components["schemas"]["SceneShare"][];
+            /**
+             * By Error
+             * @description By fingerprint, the 20 most frequent.
+             */
+            by_error: components["schemas"]["ErrorShare"][];
+            /** Warnings */
+            warnings: string[];
+        };
+        /**
+         * RedriveRequest
+         * @description Many tasks, what is to be done with each, and how fast.
+         */
+        RedriveRequest: {
+            /**
+             * Action
+             * @description `replay` begins the next generation of dead (or cancelled) tasks; the others change live tasks, or delete ended ones.
+             * @default replay
+             * @enum {string}
+             */
+            action: "replay" | "retry" | "pause" | "resume" | "cancel" | "delete" | "change_policy";
+            /**
+             * @description Which tasks, frozen at this moment. An empty selection is refused. Without `status` and `ids` those are meant that the action can do something with; `replay` and `delete` then mean dead ones.
+             * @example {
+             *       "error": "TimeoutError",
+             *       "group": "orders",
+             *       "scene": "charge-card"
+             *     }
+             */
+            selection: components["schemas"]["Selection"];
+            /**
+             * Rate Per Second
+             * @description Tasks released per second, at most.
+             * @default 10
+             */
+            rate_per_second: number;
+            /**
+             * @description How the rate begins, and how it halves while replayed tasks fail again; null for the full rate at once.
+             * @default {
+             *       "first_per_second": 1,
+             *       "first_share": 0.01,
+             *       "doubling_seconds": 10,
+             *       "failure_ratio": 0.2,
+             *       "minimum": 5,
+             *       "window_seconds": 5,
+             *       "ceiling_per_second": 1000
+             *     }
+             */
+            ramp: components["schemas"]["RampRule"] | null;
+            /**
+             * Concurrency
+             * @description How many released tasks may be unfinished at once.
+             * @default 100
+             */
+            concurrency: number;
+            /** @description Hours in which tasks may be released. */
+            window?: components["schemas"]["Hours"] | null;
+            /**
+             * Max Items
+             * @description The most tasks.
+             */
+            max_items?: number | null;
+            /**
+             * Order
+             * @description Which tasks come first.
+             * @default oldest
+             * @enum {string}
+             */
+            order: "oldest" | "newest" | "priority";
+            /** @description Parts of the policy that are laid over those that each task has of its own. */
+            policy?: components["schemas"]["Policy"] | null;
+            /**
+             * Target
+             * @description Another target for each task.
+             */
+            target?: components["schemas"]["NodeTarget"] | components["schemas"]["WorkerTarget"] | components["schemas"]["WebhookTarget"] | null;
+            /**
+             * @description A JSON Merge Patch (RFC 7396) of each task's `args`, `kwargs` and `body`. The payload before is kept as an earlier revision.
+             * @example {
+             *       "kwargs": {
+             *         "currency": "EUR"
+             *       }
+             *     }
+             */
+            payload_patch?: components["schemas"]["PayloadDocument"] | null;
+            /**
+             * Counters
+             * @description Whether attempts that are spent already count on (`keep`) or not.
+             * @default reset
+             * @enum {string}
+             */
+            counters: "reset" | "keep";
+            /**
+             * @description It stops itself when this share of at least so many finished tasks failed again; null for never.
+             * @default {
+             *       "ratio": 0.5,
+             *       "minimum": 20
+             *     }
+             */
+            stop: components["schemas"]["StopRule"] | null;
+            /**
+             * Reason
+             * @description Why; it is shown with the redrive and with each task.
+             */
+            reason?: string | null;
+            /**
+             * Dry Run
+             * @description Tell what it would come to, and do nothing.
+             * @default false
+             */
+            dry_run: boolean;
+        };
+        /**
+         * RedriveResource
+         * @description A durable operation on many tasks.
+         */
+        RedriveResource: {
+            /**
+             * Id
+             * Format: uuid
+             */
+            id: string;
+            /** Namespace */
+            namespace: string;
+            /**
+             * Group
+             * @description The only group that it is about; null for several.
+             */
+            group: string | null;
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "replay" | "retry" | "pause" | "resume" | "cancel" | "delete" | "change_policy";
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "waiting" | "running" | "paused" | "completed" | "stopped" | "aborted";
+            /**
+             * Why
+             * @description Why it stands where it stands, or is not faster.
+             */
+            why: string;
+            selection: unknown;
+            options: components["schemas"]["RedriveOptions"];
+            counts: components["schemas"]["RedriveCounts"];
+            /**
+             * Rate Now
+             * @description Tasks per second that are allowed at this moment.
+             */
+            rate_now: number;
+            /** Reason */
+            reason: string | null;
+            /** Author */
+            author: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Started At */
+            started_at: string | null;
+            /** Finished At */
+            finished_at: string | null;
+            /**
+             * Estimate Finished At
+             * @description When the last task will be released, if nothing holds it up; null when none waits, or it is held.
+             */
+            estimate_finished_at: string | null;
+            /** Workflow Id */
+            workflow_id: string;
+            /**
+             * Temporal Url
+             * @description Where to see its workflow; null when Temporal's UI is not known.
+             */
+            temporal_url: string | null;
         };
         /**
          * ReportedError
@@ -4892,6 +5445,18 @@ export interface components {
             created_at: string;
         };
         /**
+         * SceneShare
+         * @description How many of the tasks a scene has.
+         */
+        SceneShare: {
+            /** Group */
+            group: string;
+            /** Scene */
+            scene: string;
+            /** Count */
+            count: number;
+        };
+        /**
          * SecretRotation
          * @description How a new secret takes the place of the one in use.
          */
@@ -4902,6 +5467,91 @@ export interface components {
              * @default 86400
              */
             keep_previous_seconds: number;
+        };
+        /**
+         * Selection
+         * @description Which tasks of a namespace are meant. All that is given must hold; what is left out narrows nothing.
+         *
+         *     Attributes:
+         *         group: Their group.
+         *         scene: Their scene.
+         *         kind: `task` for reported ones, `callback` for messages about the end of another.
+         *         status: One of these.
+         *         dead_reason: One of these.
+         *         fingerprint: Fingerprint of their last error.
+         *         error: Part of the last error's class or message, in any case.
+         *         q: Part of a key, the executor, the scene or the error, in any case; or the id.
+         *         business_key: Exactly this.
+         *         idempotency_key: Exactly this.
+         *         priority: Exactly this, from 1 to 5.
+         *         metadata: Values that the metadata have at their top level, as text: `{"tenant": "a", "retries": "3"}`.
+         *         parent_id: Callbacks of this task.
+         *         created_after: Reported from here on.
+         *         created_before: Reported before this.
+         *         updated_after: Last changed from here on.
+         *         updated_before: Last changed before this.
+         *         next_after: Next attempt due from here on.
+         *         next_before: Next attempt due before this.
+         *         finished_after: Ended from here on.
+         *         finished_before: Ended before this.
+         *         ids: One of these.
+         */
+        Selection: {
+            /** Group */
+            group?: string | null;
+            /** Scene */
+            scene?: string | null;
+            /** Kind */
+            kind?: ("task" | "callback") | null;
+            /**
+             * Status
+             * @default []
+             */
+            status: string[];
+            /**
+             * Dead Reason
+             * @default []
+             */
+            dead_reason: string[];
+            /** Fingerprint */
+            fingerprint?: string | null;
+            /** Error */
+            error?: string | null;
+            /** Q */
+            q?: string | null;
+            /** Business Key */
+            business_key?: string | null;
+            /** Idempotency Key */
+            idempotency_key?: string | null;
+            /** Priority */
+            priority?: number | null;
+            /** Metadata */
+            metadata?: {
+                [key: string]: string;
+            };
+            /** Parent Id */
+            parent_id?: string | null;
+            /** Created After */
+            created_after?: string | null;
+            /** Created Before */
+            created_before?: string | null;
+            /** Updated After */
+            updated_after?: string | null;
+            /** Updated Before */
+            updated_before?: string | null;
+            /** Next After */
+            next_after?: string | null;
+            /** Next Before */
+            next_before?: string | null;
+            /** Finished After */
+            finished_after?: string | null;
+            /** Finished Before */
+            finished_before?: string | null;
+            /**
+             * Ids
+             * @default []
+             */
+            ids: string[];
         };
         /**
          * Setting
@@ -5069,6 +5719,26 @@ export interface components {
              * @description How long the first of them has waited.
              */
             oldest_seconds?: number | null;
+        };
+        /**
+         * StopRule
+         * @description When a redrive stops itself.
+         *
+         *     Attributes:
+         *         ratio: The share of the finished tasks that failed again, from which on it stops.
+         *         minimum: The fewest finished tasks from which that is concluded.
+         */
+        StopRule: {
+            /**
+             * Ratio
+             * @default 0.5
+             */
+            ratio: number;
+            /**
+             * Minimum
+             * @default 20
+             */
+            minimum: number;
         };
         /**
          * SuccessAfter
@@ -7379,6 +8049,840 @@ export interface operations {
             };
             /** @description What the request is about does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrives-list_redrives": {
+        parameters: {
+            query?: {
+                /** @description One of these; repeat it. */
+                status?: ("waiting" | "running" | "paused" | "completed" | "stopped" | "aborted")[];
+                /** @description One of these; repeat it. */
+                action?: ("replay" | "retry" | "pause" | "resume" | "cancel" | "delete" | "change_policy")[];
+                /** @description The most items of one page. */
+                limit?: number;
+                /** @description Where the page begins: `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RedriveResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrives-create_redrive": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RedriveRequest"];
+            };
+        };
+        responses: {
+            /** @description It was a dry run. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedrivePreview"];
+                };
+            };
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedriveResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrives-get_redrive": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the redrive. */
+                redrive_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedriveResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrives-change_redrive": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the redrive. */
+                redrive_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RedriveChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedriveResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrives-list_redrive_items": {
+        parameters: {
+            query?: {
+                /** @description One of these; repeat it. */
+                outcome?: ("waiting" | "started" | "succeeded" | "dead" | "skipped" | "failed")[];
+                /** @description The most items of one page. */
+                limit?: number;
+                /** @description Where the page begins: `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the redrive. */
+                redrive_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RedriveItemResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrives-pause_redrive": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the redrive. */
+                redrive_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RedriveOperation"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedriveResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrives-resume_redrive": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the redrive. */
+                redrive_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RedriveOperation"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedriveResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "redrives-abort_redrive": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Id of the redrive. */
+                redrive_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RedriveOperation"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RedriveResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

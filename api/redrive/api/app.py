@@ -17,9 +17,11 @@ from redrive.api.body import Edge
 from redrive.api.documentation import DESCRIPTION, Application, operation_id
 from redrive.api.events import told_to_stop
 from redrive.api.failures import method_not_allowed, refusal_of
+from redrive.api.guard import Guard
 from redrive.api.problems import METHOD_NOT_ALLOWED
 from redrive.api.redrive_keeper import RedriveKeeper
 from redrive.api.routers import (
+    about,
     alerts,
     attempts,
     audit,
@@ -39,6 +41,7 @@ from redrive.api.routers import (
     scenes,
     stats,
     tasks,
+    views,
 )
 from redrive.api.services import Services, make_services
 from redrive.api.starter import Starter
@@ -75,12 +78,15 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=operation_id,
+        # `pages` has one that needs no files of other sites.
+        docs_url=None,
         redoc_url=None,
         # A path with a slash at its end is another path, and a redirect would lose the body of a report.
         redirect_slashes=False,
     )
     app.state.services = services
     app.add_middleware(Edge)
+    app.add_middleware(Guard, settings=settings)
     routers = [
         module.router
         for module in (
@@ -100,6 +106,8 @@ def create_app(settings: Settings) -> FastAPI:
             audit,
             stats,
             events,
+            views,
+            about,
             health,
             alerts,
             pages,

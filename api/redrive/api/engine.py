@@ -7,6 +7,7 @@ import contextlib
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import (
     Priority,
@@ -101,6 +102,20 @@ class Engine:
             raise EngineUnavailable(f"Temporal does not answer: {error.__class__.__name__}") from None
         if not healthy:
             raise EngineUnavailable("Temporal answers that it is not serving")
+
+    async def server_version(self) -> str:
+        """Tell the version of the Temporal server.
+
+        Raises:
+            EngineUnavailable: It does not answer.
+        """
+        try:
+            answer = await self.client.workflow_service.get_system_info(
+                GetSystemInfoRequest(), timeout=timedelta(seconds=2)
+            )
+        except (RPCError, RuntimeError) as error:
+            raise EngineUnavailable(f"Temporal does not answer: {error.__class__.__name__}") from None
+        return answer.server_version
 
     async def prepare(self) -> None:
         """Make sure once that the namespace has Redrive's search attributes.

@@ -55,6 +55,9 @@ class EngineProbe:
 
     Args:
         engine: Temporal.
+
+    Attributes:
+        version: Its version; None while it does not answer.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -62,6 +65,7 @@ class EngineProbe:
         self._asked_at = float("-inf")
         self._asking: asyncio.Task[bool] | None = None
         self._up = False
+        self.version: str | None = None
 
     async def is_up(self) -> bool:
         """Tell what the last answer said; when it is some seconds old, ask again and wait a moment for it."""
@@ -84,7 +88,9 @@ class EngineProbe:
     async def _ask(self) -> bool:
         try:
             await self._engine.check()
+            self.version = await self._engine.server_version()
         except EngineUnavailable:
+            self.version = None
             return False
         return True
 

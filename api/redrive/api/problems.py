@@ -120,6 +120,11 @@ KEY_INVALID: Final = Kind(
     "api-key-invalid", 401, "The API key is not valid",
     "The key is unknown, revoked or expired. `redrive keys list` shows the keys, `redrive keys create` makes one.",
 )  # fmt: skip
+FOREIGN_PAGE: Final = Kind(
+    "foreign-page", 403, "The request comes from another site",
+    "Where no API key is required, requests must be meant for this machine, so that no web page can use your browser "
+    "against it. Ask for `localhost`, set `REDRIVE_PUBLIC_URL` to the name that you use, or require keys.",
+)  # fmt: skip
 OUT_OF_SCOPE: Final = Kind(
     "out-of-scope", 403, "The API key does not open this",
     "A key may be bound to one namespace, or to one group of it. Use a key with the scope that you need.",
@@ -182,6 +187,9 @@ REDRIVE_ENDED: Final = Kind(
 )  # fmt: skip
 REDRIVE_STATE: Final = Kind(
     "redrive-state", 409, "The redrive's state does not allow this", "The detail names the state and what is possible."
+)
+VIEW_NOT_FOUND: Final = Kind(
+    "view-not-found", 404, "The saved view does not exist", "`GET /v1/views` lists the views of a namespace."
 )
 PROBLEM_NOT_FOUND: Final = Kind(
     "problem-not-found", 404, "There is no such kind of problem", "`GET /problems` lists the kinds that exist."

@@ -65,6 +65,12 @@ async def revision(session: AsyncSession) -> str | None:
 
 
 @lru_cache(maxsize=1)
+async def server_version(session: AsyncSession) -> str:
+    """Tell the version of the PostgreSQL server."""
+    version: str = (await session.execute(text("SHOW server_version"))).scalar_one()
+    return version.split(" ", maxsplit=1)[0]
+
+
 def head() -> str | None:
     """Tell the newest revision that this version of Redrive knows."""
     return ScriptDirectory.from_config(_config()).get_current_head()

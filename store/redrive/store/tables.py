@@ -851,3 +851,21 @@ class DeadLetterNote(Table, table=True):
     acknowledged_by: str | None = Field(default=None, sa_column=_text(nullable=True))
     muted_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
     note: str = Field(default="", sa_column=_text(default=""))
+
+
+class SavedView(Table, table=True):
+    """A filter of a page of the console that somebody gave a name."""
+
+    __table_args__ = (
+        ForeignKeyConstraint(["namespace"], ["namespaces.name"], ondelete="CASCADE"),
+        Index("uq_saved_views_name", "namespace", "page", "name", unique=True),
+    )
+
+    id: UUID = Field(primary_key=True)
+    namespace: str = Field(sa_column=_text())
+    page: str = Field(sa_column=_text())
+    name: str = Field(sa_column=_text())
+    query: str = Field(sa_column=_text())
+    author: str | None = Field(default=None, sa_column=_text(nullable=True))
+    created_at: datetime = Field(default=None, sa_column=_instant(now=True))
+    updated_at: datetime = Field(default=None, sa_column=_instant(now=True))

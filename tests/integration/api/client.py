@@ -38,7 +38,7 @@ class Api:
 
     def __init__(self, transport: httpx.AsyncBaseTransport, headers: dict[str, str] | None = None) -> None:
         self._transport = transport
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
         return await self.client.get(path, params={name: value for name, value in params.items() if value is not None})

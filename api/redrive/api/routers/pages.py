@@ -42,6 +42,7 @@ def _read(name: str) -> tuple[str, dict[str, str]]:
 
 _OVERVIEW, _OVERVIEW_HEADERS = _read("overview.html")
 _PROBLEM, _PROBLEM_HEADERS = _read("problem.html")
+_DOCS, _DOCS_HEADERS = _read("docs.html")
 
 
 _CONSOLE: Final = console_folder()
@@ -68,6 +69,12 @@ async def send_console_file(request: Request) -> Response:
     if _CONSOLE is None:
         raise Refusal(PROBLEM_NOT_FOUND, "the console is not built: run `make setup`")
     return serve_file(_CONSOLE, request.url.path.removeprefix("/"), request)
+
+
+@router.get("/docs", response_class=HTMLResponse)
+async def show_docs() -> HTMLResponse:
+    """Show what the API can do."""
+    return HTMLResponse(_DOCS, headers=_DOCS_HEADERS)
 
 
 @router.get("/problems", response_class=HTMLResponse)

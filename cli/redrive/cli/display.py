@@ -159,6 +159,58 @@ def pause_table(pauses: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     return table
 
 
+def alert_rule_table(rules: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return alert rules as a table."""
+    table = _table("id", "name", "event", "threshold", "window", "by", "channels", "state", "muted")
+    for rule in rules:
+        firing = len(rule["firing"])
+        state = "off" if not rule["enabled"] else f"firing ({firing})" if firing else "ok"
+        table.add_row(
+            Text(str(rule["id"])),
+            Text(rule["name"]),
+            str(rule["event"]),
+            f"{rule['threshold_in_force']:g}",
+            f"{rule['window_in_force_seconds']:g} s",
+            ", ".join(rule["group_by"]) or _DASH,
+            str(len(rule["channels"])),
+            Text(state, style="red" if firing else ""),
+            when(rule["muted_until"], now),
+        )
+    return table
+
+
+def alert_channel_table(channels: Iterable[Mapping[str, Any]]) -> Table:
+    """Return alert channels as a table."""
+    table = _table("id", "name", "kind", "to", "state")
+    for channel in channels:
+        settings = channel["settings"]
+        to = settings.get("url") or f"{', '.join(settings.get('to', ()))} by {settings.get('host')}"
+        row = (str(channel["id"]), channel["name"], channel["kind"], to, "on" if channel["enabled"] else "off")
+        table.add_row(*(Text(part) for part in row))
+    return table
+
+
+def alert_event_table(events: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return what alerts have told as a table."""
+    table = _table("when", "state", "rule", "summary", "deliveries")
+    for event in events:
+        held = f" ({event['cause']})" if event["cause"] else ""
+        deliveries = ", ".join(_delivery(one) for one in event["deliveries"])
+        table.add_row(
+            when(event["created_at"], now),
+            Text(f"{event['state']}{held}", style="red" if event["state"] == "firing" else ""),
+            Text(event["rule_name"]),
+            Text(event["summary"]),
+            Text(deliveries or _DASH),
+        )
+    return table
+
+
+def _delivery(delivery: Mapping[str, Any]) -> str:
+    status, error = delivery["status"] or "deleted", delivery["error"]
+    return f"{status}: {error}" if error and status != "succeeded" else status
+
+
 def _table(*columns: str, whole: Collection[str] = ("id",)) -> Table:
     """Make a table; columns that are not `whole` give up their width first."""
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -620,7 +620,8 @@ class Redrive:
                 "a node needs the address under which the server reaches it: pass url='http://this-host:8000' to "
                 "asgi(), wsgi() or serve(), node_url=… to Redrive(), or set REDRIVE_NODE_URL"
             )
-        from redrive.sdk.node import Node, NodeFacts  # noqa: PLC0415 - see the module's docstring
+        from redrive.sdk._health import health_of  # noqa: PLC0415 - see the module's docstring
+        from redrive.sdk.node import Node, NodeFacts  # noqa: PLC0415 - likewise
 
         with self._lock:
             self._node_wanted = True
@@ -632,6 +633,7 @@ class Redrive:
                     self.registry.names,
                     lambda: self.runner.in_flight,
                     self._secrets,
+                    health_of(self._get().spool),
                 )
             self.runner.resume()
             self._node.start()

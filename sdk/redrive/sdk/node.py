@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from redrive.core.wire import HEARTBEAT_SECONDS
 from redrive.sdk._http import Answer, Connection, refusal
-from redrive.sdk.errors import AccessDenied, ReportError, Unavailable
+from redrive.sdk.errors import AccessDenied, Rejected, ReportError, Unavailable
 
 log = logging.getLogger("redrive.sdk")
 
@@ -56,6 +56,7 @@ class Node:
         executors: Tells the names of its executors; they may grow as modules are imported.
         in_flight: Tells how many attempts run.
         secrets: Signing secrets that are known without asking; None to take those of the server.
+        health: Tells further fields of a heartbeat: the spool, and errors of the SDK.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class Node:
         executors: Callable[[], Sequence[str]],
         in_flight: Callable[[], int],
         secrets: Sequence[str] | None = None,
+        health: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.id = str(uuid.uuid4())
         self.facts = facts
         self._connection = connection
         self._executors = executors
         self._in_flight = in_flight
+        self._health: Callable[[], Mapping[str, Any]] = health
         self._given_secrets = list(secrets) if secrets is not None else None
         self._secrets: list[str] | None = self._given_secrets
         self._interval = HEARTBEAT_SECONDS
@@ -188,11 +191,24 @@ class Node:
     def _beat(self) -> None:
         with self._beat_lock:
             self._last_beat = time.monotonic()
-            answer = self._call("heartbeat", {"group": self.facts.group, "in_flight": self._in_flight()})
+            answer = self._send_heartbeat()
             if answer.status == 404:  # the server forgot this node, or its database is a new one
                 self._register()
             else:
                 self._learn(answer)
+
+    def _send_heartbeat(self) -> Answer:
+        document = {"group": self.facts.group, "in_flight": self._in_flight()}
+        health = self._health()
+        if not health:
+            return self._call("heartbeat", document)
+        try:
+            return self._call("heartbeat", {**document, **health})
+        except Rejected as error:
+            if error.status != 422:
+                raise
+            self._health = dict  # the server is older than this SDK and knows no such fields
+            return self._call("heartbeat", document)
 
     def _call(self, what: str, document: Mapping[str, Any]) -> Answer:
         answer = self._connection.call("POST", f"/v1/nodes/{quote(self.id)}/{what}", document)

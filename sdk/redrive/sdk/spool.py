@@ -132,6 +132,15 @@ class Spool:
         """Count the reports that wait."""
         return self._count("reports")
 
+    def waiting(self) -> tuple[int, float] | None:
+        """Tell how many reports wait, and how long the first of them has waited, in seconds; None when none does."""
+        if not self.exists():
+            return None
+        with self._lock:
+            query = "SELECT count(*), min(spooled_at) FROM reports"
+            row: tuple[int, float | None] = self._open().execute(query).fetchone()
+        return None if row[1] is None else (row[0], max(0.0, time.time() - row[1]))
+
     def count_rejected(self) -> int:
         """Count the reports that the server refused."""
         return self._count("rejected")

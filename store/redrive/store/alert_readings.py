@@ -105,7 +105,7 @@ _STATEMENTS: Final[Mapping[Watched, tuple[str, str]]] = {
     "redrive_stopped": (
         "alert_events",
         """
-        SELECT {dimensions} count(*) AS value, max(facts ->> 'redrive') AS "Redrive", max(facts ->> 'why') AS "Why"
+        SELECT {dimensions} count(*) AS value, max(facts ->> 'redrive_id') AS "Redrive", max(facts ->> 'why') AS "Why"
         FROM alert_events
         WHERE namespace = :namespace AND kind = 'redrive_stopped' AND created_at > :since AND {visible}
         GROUP BY {groups} HAVING count(*) >= :threshold

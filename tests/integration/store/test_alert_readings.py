@@ -135,7 +135,7 @@ async def test_what_nodes_say_of_their_sdk(database: Database) -> None:
 
 async def test_a_stopped_redrive_is_an_event_of_its_window(database: Database) -> None:
     async with database.begin() as session:
-        await alerts.insert_event(session, "default", "redrive_stopped", facts={"redrive": str(new_id())})
+        await alerts.insert_event(session, "default", "redrive_stopped", facts={"redrive_id": str(new_id())})
     assert await read(database, "redrive_stopped") == [((), 1)]
     await _execute(database, "UPDATE alert_events SET created_at = now() - interval '6 minutes'")
     assert await read(database, "redrive_stopped") == []

@@ -24,6 +24,8 @@ class Platform:
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.nodes: dict[str, dict[str, Any]] = {}
         self.beats: list[dict[str, Any]] = []
+        self.is_old = False
+        """Whether it knows only the first fields of a heartbeat."""
         self.drained: list[str] = []
         self.secrets = [SECRET]
         self.answer: Callable[[str, Any], tuple[int, dict[str, Any]] | None] = lambda path, body: None
@@ -102,6 +104,8 @@ class Platform:
             return 404, {"title": "Not found", "status": 404, "detail": f"no node {node}"}
         if what == "drain":
             self.drained.append(node)
+        elif self.is_old and body.keys() - {"group", "in_flight"}:
+            return 422, {"title": "Invalid", "status": 422, "detail": "unknown field"}
         else:
             self.beats.append(body)
         return 200, {"status": "live", "signing_secrets": self.secrets}

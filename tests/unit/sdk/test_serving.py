@@ -32,6 +32,11 @@ from redrive.sdk import (
     snooze,
     stop,
 )
+from redrive.sdk._health import ERRORS, health_of
+from redrive.sdk._http import Connection
+from redrive.sdk.node import Node, NodeFacts
+from redrive.sdk.report import Outgoing
+from redrive.sdk.spool import Spool
 
 
 def asgi_alone(client: Redrive) -> AbstractContextManager[str]:
@@ -423,3 +428,34 @@ def test_the_log_of_an_attempt_is_bounded(client: Redrive) -> None:
     assert len(many) == 200
     assert "dropped" in many[-1]["message"]
     assert sum(len(line["message"]) for line in long) <= 32_000
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_heartbeats_tell_of_the_spool_and_of_errors(platform: Platform, tmp_path: Path, is_old: bool) -> None:
+    platform.is_old = is_old
+    spool = Spool(tmp_path / "health.sqlite3")
+    spool.append([Outgoing('{"scene": "a"}', "key", "report-1")])
+    connection = Connection(platform.url, "default", None, 5)
+    node = Node(
+        connection,
+        NodeFacts("orders", "http://10.0.0.1", 1),
+        list,
+        lambda: 0,
+        health=health_of(spool),
+    )
+    before = ERRORS.value
+    logging.getLogger("redrive.sdk").error("something broke in the SDK")
+    node.start()
+    try:
+        platform.wait_for(lambda: len(platform.beats) >= 2)
+    finally:
+        node.stop()
+        connection.close()
+        spool.close()
+    beat = platform.beats[-1]
+    if is_old:
+        assert beat == {"group": "orders", "in_flight": 0}, "a server that knows no more still hears the heart"
+    else:
+        assert beat["errors"] == before + 1
+        assert beat["spool"]["size"] == 1
+        assert 0 <= beat["spool"]["oldest_seconds"] < 60

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 import typer
@@ -228,16 +228,17 @@ def _find(client: ApiClient, path: str, what: str, wanted: str) -> dict[str, Any
 
 def _with_channels(client: ApiClient, document: dict[str, Any]) -> dict[str, Any]:
     """Put ids in place of the names of channels."""
-    given = document.get("channels")
-    if not isinstance(given, list) or all(_is_id(one) for one in given):  # pyright: ignore[reportUnknownVariableType]
+    given: object = document.get("channels")
+    if not isinstance(given, list):
         return document
-    found = [one if _is_id(one) else _find(client, _CHANNELS, "channel", str(one))["id"] for one in map(str, given)]  # pyright: ignore[reportUnknownArgumentType]
+    names = [str(one) for one in cast("list[object]", given)]
+    found = [one if _is_id(one) else _find(client, _CHANNELS, "channel", one)["id"] for one in names]
     return {**document, "channels": found}
 
 
-def _is_id(text: object) -> bool:
+def _is_id(text: str) -> bool:
     try:
-        UUID(str(text))
+        UUID(text)
     except ValueError:
         return False
     return True

@@ -68,7 +68,7 @@ def test_a_mute_needs_one_end(api: FakeApi, run: Run) -> None:
 
 
 def test_the_history_shows_how_each_delivery_stands(api: FakeApi, run: Run) -> None:
-    event = {
+    event: dict[str, Any] = {
         "created_at": "2026-01-01T00:00:00Z",
         "state": "suppressed",
         "cause": "mute",

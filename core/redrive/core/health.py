@@ -64,6 +64,44 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedRules:
+    """The rules of a target, and the scene that they come from. Scenes may share a host.
+
+    Attributes:
+        owner: The scene, as `group/scene`.
+        given: Whether its policy says anything about the target, or leaves it at the defaults.
+        rules: What it says.
+    """
+
+    owner: str
+    given: bool
+    rules: Rules
+
+    @classmethod
+    def of(cls, owner: str, policy: Policy, limit: float | None = None) -> OwnedRules:
+        """Take what a scene's policy says.
+
+        Args:
+            owner: The scene, as `group/scene`.
+            policy: Its policy as it is now.
+            limit: The target's rate limit, in attempts per second; None for none.
+        """
+        given = (policy.breaker, policy.budget, policy.slow_start) != (None, None, None)
+        return cls(owner, given, Rules.of(policy, limit))
+
+    def yields_to(self, offered: OwnedRules) -> bool:
+        """Tell whether what another scene offers takes the place of these rules.
+
+        A scene that says something comes before one that leaves it at the defaults, and whoever was first stays until
+        it says nothing any more. So two scenes that disagree about their host do not take turns.
+
+        Args:
+            offered: The rules of the scene whose attempts come now.
+        """
+        return offered.owner == self.owner or (offered.given and not self.given)
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What one worker has seen of a target since it last told.
 
@@ -80,6 +118,16 @@ class Seen:
     pushback_until: datetime | None = None
     seconds: float = 0.0
     attempts: int = 0
+
+    def plus(self, other: Seen) -> Seen:
+        """Add what was seen besides."""
+        return Seen(
+            self.window.merge(other.window),
+            self.probes + other.probes,
+            max((until for until in (self.pushback_until, other.pushback_until) if until is not None), default=None),
+            self.seconds + other.seconds,
+            self.attempts + other.attempts,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +228,24 @@ def target_key(group: str, scene: str, target: Mapping[str, Any]) -> str:
     if target["kind"] == "webhook":
         return f"host:{urlsplit(str(target['url'])).netloc.lower()}"
     return f"scene:{group}/{scene}"
+
+
+def is_settled(health: Health) -> bool:
+    """Tell whether everything goes through, and nothing is to change with time alone."""
+    return _was_up(health) and health.ramp is None and health.breaker.override is None
+
+
+def begin_slow_start(health: Health, now: datetime, rules: Rules) -> Health:
+    """Let what has waited return slowly, unless it does or the target is down.
+
+    Args:
+        health: The state as it is.
+        now: When.
+        rules: The target's rules.
+    """
+    if health.ramp is not None or not _is_up(health, now, rules):
+        return health
+    return replace(health, ramp=start(now, rules.slow_start, rules.limit, health.rate_before))
 
 
 def render_health(health: Health) -> dict[str, Any]:

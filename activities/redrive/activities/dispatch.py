@@ -1,6 +1,6 @@
 """Dispatch: one attempt, from its mark in the ledger to its outcome.
 
-    late? → choose a node → mark as running and load → send → store the outcome → tell the workflow
+    late? → may it go? → choose a node → mark as running and load → send → store the outcome → tell the workflow
 
 What goes wrong at the target is an outcome. What goes wrong on our side raises: Temporal runs the activity again, the
 attempt keeps its number, and the target can tell by the idempotency key that it is the same one.
@@ -20,12 +20,13 @@ import httpx
 from temporalio import activity
 
 from redrive.activities import request as requests
+from redrive.activities.admission import Admission, Ticket
 from redrive.activities.directory import NodeDirectory
 from redrive.activities.heartbeats import heartbeats
 from redrive.activities.ledger import Ledger
 from redrive.activities.notify import Notifier
 from redrive.activities.request import NOT_TAKEN, Answer, Request
-from redrive.core.messages import DISPATCH, DispatchCommand, DispatchResult
+from redrive.core.messages import CLOSE, DISPATCH, DispatchCommand, DispatchResult
 from redrive.core.policy import Route
 from redrive.core.states import AttemptStatus
 from redrive.core.wire import MAX_RESPONSE_BYTES
@@ -64,6 +65,7 @@ class Dispatcher:
         database: Ledger and payloads.
         http: Client for the targets; it must not follow redirects.
         directory: The live nodes.
+        admission: Tells whether an attempt may go to its target.
         clock: The wall clock.
     """
 
@@ -72,12 +74,14 @@ class Dispatcher:
         database: Database,
         http: httpx.AsyncClient,
         directory: NodeDirectory,
+        admission: Admission,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger = Ledger(database, clock)
         self._notifier = Notifier(database, http, clock)
         self._http = http
         self._directory = directory
+        self._admission = admission
         self._clock = clock
 
     @activity.defn(name=DISPATCH)
@@ -94,10 +98,43 @@ class Dispatcher:
         async with heartbeats():
             return await self._dispatch(command)
 
+    @activity.defn(name=CLOSE)
+    async def close(self, command: DispatchCommand, error_type: str) -> DispatchResult:
+        """Write down an attempt that a group's own worker has failed without telling how.
+
+        Args:
+            command: Which attempt.
+            error_type: What it raised.
+
+        Returns:
+            Its outcome.
+        """
+        ticket = await self._admission.ticket(command)
+        delivery = await self._ledger.start(command)
+        if isinstance(delivery, DispatchResult):
+            return delivery
+        message = "the worker raised an error that must not be retried, and did not tell Redrive how the attempt ended"
+        finish = requests.failed_without_answer(AttemptStatus.FAILED, error_type, message)
+        result = await self._ledger.finish(command, delivery, finish)
+        await self._admission.settle(ticket, result)
+        return result
+
     async def _dispatch(self, command: DispatchCommand) -> DispatchResult:
         late = await self._ledger.late(command)
         if late is not None:
             return late
+        ticket = await self._admission.ask(command)
+        if isinstance(ticket, DispatchResult):
+            return ticket
+        try:
+            result = await self._admitted(command, ticket)
+        except BaseException:
+            await asyncio.shield(self._admission.abort(ticket, is_over=_is_cancelled()))
+            raise
+        await self._admission.settle(ticket, result)
+        return result
+
+    async def _admitted(self, command: DispatchCommand, ticket: Ticket) -> DispatchResult:
         # Choosing and opening may take a while on a slow database, and are part of the attempt's time.
         deadline = self._ledger.deadline(command)
         node = await self._choose(command, frozenset())
@@ -106,6 +143,7 @@ class Dispatcher:
             has_taker=node is not None,
             node_id=None if node is None else node.id,
             url=None if node is None else node.url,
+            probe=ticket.probe,
         )
         if isinstance(delivery, DispatchResult):
             return delivery
@@ -216,9 +254,14 @@ class Dispatcher:
 
     async def _cancelled(self, command: DispatchCommand, delivery: Delivery) -> None:
         """Close the attempt when a person cancelled its task; a worker that only stops leaves it to the next one."""
-        details = activity.cancellation_details()
-        if details is not None and details.cancel_requested:
+        if _is_cancelled():
             await asyncio.shield(self._ledger.cancel(command, delivery.number or 0))
+
+
+def _is_cancelled() -> bool:
+    """Tell whether a person cancelled the task; a worker that only stops leaves the attempt to the next one."""
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from redrive.activities import request as requests
 from redrive.activities.request import SNOOZED
+from redrive.core.breaker import Probe
 from redrive.core.conditions import Details
 from redrive.core.decision import Outcome, classify
 from redrive.core.documents import decode
@@ -69,7 +70,13 @@ class Ledger:
         return await self._end_of_lost(command) or DispatchResult("late")
 
     async def start(
-        self, command: DispatchCommand, *, has_taker: bool = True, node_id: str | None = None, url: str | None = None
+        self,
+        command: DispatchCommand,
+        *,
+        has_taker: bool = True,
+        node_id: str | None = None,
+        url: str | None = None,
+        probe: Probe | None = None,
     ) -> Delivery | DispatchResult:
         """Open an attempt, or deliver it again when it is open.
 
@@ -78,6 +85,7 @@ class Ledger:
             has_taker: Whether a node lives; without one, an attempt for a node is not opened.
             node_id: Who gets it.
             url: Address of that node.
+            probe: What it finds out for the breaker of its target.
 
         Returns:
             The delivery, or what to answer when there is nothing to run.
@@ -86,7 +94,9 @@ class Ledger:
             DeliveredAgain: Another delivery of it began while this was asked.
         """
         async with self._database.session() as session:
-            delivery = await tasks.start_attempt(session, command, has_node=has_taker, node_id=node_id, url=url)
+            delivery = await tasks.start_attempt(
+                session, command, has_node=has_taker, node_id=node_id, url=url, probe=write_probe(probe)
+            )
         if delivery is None:
             return await self._explain(command, has_taker=has_taker)
         if delivery.number is None:
@@ -125,7 +135,9 @@ class Ledger:
             taken = await attempts.finish_attempt(session, command, delivery.number or 0, finish)
         if not taken:
             return await self._remember(command, delivery)
-        return await self._with_policy(command, delivery, _finished(command, finish))
+        result = _finished(command, finish)
+        result.deliveries = delivery.number or 1
+        return await self._with_policy(command, delivery, result)
 
     async def abandon(self, command: DispatchCommand, delivery: DeliveryKey, why: str) -> DispatchResult:
         """Take back an attempt that nobody took.
@@ -237,6 +249,19 @@ class Ledger:
                 result.policy = configuration.effective(delivery.policy_override)
                 result.policy_version = configuration.version
         return result
+
+
+def write_probe(probe: Probe | None) -> str | None:
+    """Write a probe as the ledger keeps it, the inverse of `read_probe`."""
+    return None if probe is None else f"{probe.opens}/{probe.round}"
+
+
+def read_probe(text: str | None) -> Probe | None:
+    """Read what `write_probe` wrote."""
+    if text is None:
+        return None
+    opens, _, number = text.partition("/")
+    return Probe(int(opens), int(number))
 
 
 def _ends_at(command: DispatchCommand) -> datetime | None:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 RETRY_TASK: Final = "RetryTask"
 DISPATCH: Final = "dispatch"
 RECORD: Final = "record"
+CLOSE: Final = "close"
 EXECUTE: Final = "redrive.execute"
 """Dispatch as a group's own Temporal worker carries it out: same input, same result, on the group's task queue."""
 
@@ -96,6 +97,9 @@ class TaskRun:
         parked: Why it is parked; None when it is not.
         parked_for: What it waits for then (`redrive.core.states.ParkedFor`).
         target_key: Its target, as its breaker is named; None in a run that an older version has begun.
+        slot: Which slot it waits for (see `DispatchCommand`).
+        forced: Whether a person wants the next attempt, whatever is known of its target.
+        returning: Whether quiet hours have put the next attempt off.
         parks: How often in a row no target could be had.
         trigger: Why the next attempt runs: `timer`, `manual`, `wake` or `redrive`.
     """
@@ -125,6 +129,9 @@ class TaskRun:
     parked: str | None = None
     parked_for: str | None = None
     target_key: str | None = None
+    slot: str | None = None
+    forced: bool = False
+    returning: bool = False
     parks: int = 0
     trigger: str = "timer"
 
@@ -153,6 +160,12 @@ class DispatchCommand:
         classification: The policy's rules, when one of them looks at message or body: those are known where the answer
             is and nowhere else.
         task_queue: The group's own Temporal task queue that the attempt was sent to; None for a node or a webhook.
+        scene: Scene of the task; None from a run that an older version has begun.
+        target_key: Its target, as its breaker is named; None as above.
+        slot: The slot for which it has waited: `budget` (of its target's retry budget) or `limit` (of the limits on its
+            group, scene and target, which are asked after the budget). It is not given another one.
+        forced: Whether a person wants this attempt, whatever is known of the target.
+        returning: Whether it comes from quiet hours, with all others that waited for their end.
     """
 
     namespace: str
@@ -173,6 +186,11 @@ class DispatchCommand:
     executor: str | None = None
     classification: list[dict[str, Any]] | None = None
     task_queue: str | None = None
+    scene: str | None = None
+    target_key: str | None = None
+    slot: str | None = None
+    forced: bool = False
+    returning: bool = False
 
 
 @dataclass
@@ -183,8 +201,13 @@ class DispatchResult:
         kind: `finished`: the attempt ran and has an outcome. `unavailable`: nobody could take it, no attempt was spent.
             `late`: the generation's time is over, no attempt was spent. `superseded`: the task has ended or lives in
             another generation, so the workflow has nothing left to do. `retargeted`: the task has got another target or
-            executor, so it must be sent again, no attempt was spent.
-        why: What stood in the way, when nobody could take it.
+            executor, so it must be sent again, no attempt was spent. `parked`: its target is known to be away, no
+            attempt was spent. `deferred`: it has a slot at `until`, and comes back then; no attempt was spent.
+        why: What stood in the way, when it did not run.
+        until: When its slot is, or the earliest moment at which its target may be back; None when nobody knows.
+        parked_for: What it waits for when it is parked (`redrive.core.states.ParkedFor`).
+        slot: Which slot it was given (see `DispatchCommand`).
+        deliveries: How often the attempt was delivered: more than once when a worker was lost under it.
         status: How the attempt ended.
         error_type: Class name of the error.
         http_status: Status of the answer.
@@ -199,11 +222,15 @@ class DispatchResult:
         policy_version: Its version.
         executor: The executor that the task has now, when it is `retargeted`.
         task_queue: The group's own task queue that it goes to now; None for none.
-        target_key: What its breaker is named by now.
+        target_key: What its breaker is named by now; None where that is known.
     """
 
-    kind: Literal["finished", "unavailable", "late", "superseded", "retargeted"]
+    kind: Literal["finished", "unavailable", "late", "superseded", "retargeted", "parked", "deferred"]
     why: str = ""
+    until: str | None = None
+    parked_for: str | None = None
+    slot: str | None = None
+    deliveries: int = 1
     status: str | None = None
     error_type: str | None = None
     http_status: int | None = None
@@ -264,9 +291,15 @@ class Record:
 
 @dataclass
 class RetryNow:
-    """Argument of the retry update."""
+    """Argument of the retry update.
+
+    Attributes:
+        force: Whether the attempt goes also while its target is taken to be down. A person who asks for one task wants
+            that; whoever asks for many does not.
+    """
 
     reason: str | None = None
+    force: bool = True
 
 
 @dataclass

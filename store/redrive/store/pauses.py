@@ -19,10 +19,7 @@ from sqlmodel import col, delete, select
 from redrive.core.restraints import Scope
 from redrive.store.database import new_id
 from redrive.store.tables import Pause
-from redrive.store.tasks import notify_pending
-
-PAUSES_CHANNEL = "redrive_pauses"
-"""Notified when a pause ends, so that what has waited can go on."""
+from redrive.store.tasks import RELEASES_CHANNEL, notify_pending
 
 
 async def list_pauses(session: AsyncSession, namespace: str) -> list[Pause]:
@@ -108,5 +105,5 @@ async def take_ended(session: AsyncSession) -> list[Pause]:
 
 
 async def _notify(session: AsyncSession) -> None:
-    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": PAUSES_CHANNEL})
+    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": RELEASES_CHANNEL})
     await notify_pending(session)

@@ -6,7 +6,7 @@ it changes (`redrive.core.policy.merge`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -281,6 +281,26 @@ async def load_configurations(
     statement = text(f'{_CONFIGURATION} AND (CAST(:group AS text) IS NULL OR scenes."group" = :group)')
     rows = (await session.execute(statement, {"namespace": namespace, "group": group})).all()
     return {(row.group, row.name): _configuration(row) for row in rows}
+
+
+async def load_versions(
+    session: AsyncSession, names: Sequence[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], int]:
+    """Load the versions of scenes' policies, by namespace, group and scene."""
+    statement = text(
+        """
+        SELECT namespace, "group", name, policy_version FROM scenes JOIN unnest(
+            CAST(:namespaces AS text[]), CAST(:groups AS text[]), CAST(:names AS text[])
+        ) AS wanted(namespace, "group", name) USING (namespace, "group", name)
+        """
+    )
+    values = {
+        "namespaces": [namespace for namespace, _, _ in names],
+        "groups": [group for _, group, _ in names],
+        "names": [name for _, _, name in names],
+    }
+    rows = await session.execute(statement, values)
+    return {(row.namespace, row.group, row.name): row.policy_version for row in rows}
 
 
 def _configuration(row: Row[Any]) -> SceneConfiguration:

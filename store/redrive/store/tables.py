@@ -228,7 +228,7 @@ class Task(Table, table=True):
         Index("ix_tasks_parked", "namespace", "group", "id", postgresql_where=text("status = 'parked'")),
         # What is parked for one target, in the order in which it is woken.
         Index(
-            "ix_tasks_parked_target", "namespace", "target_key", "priority", "id",
+            "ix_tasks_parked_target", "parked_for", "namespace", "target_key", "priority", "id",
             postgresql_where=text("status = 'parked'"),
         ),
         Index("ix_tasks_dead", "namespace", "finished_at", "id", postgresql_where=text("status = 'dead'")),

@@ -1,7 +1,7 @@
 """Queries on what all workers know of targets together, and on the tasks that are parked for them.
 
 Whoever changes a target's state holds its row, so that nothing is lost and nothing has to be done again; rows are
-locked in the order of their keys. What happens to a breaker is written in the transaction of the change: to its history,
+locked in the order of their keys. What happens to a breaker is written in the transaction of the change, to its history
 and as an event that alerts may be about.
 
 All instants are the database's, whose clock is the only one that all workers share.
@@ -26,13 +26,10 @@ from redrive.core.health import Health, OwnedRules, is_settled, parse_health, re
 from redrive.core.states import ParkedFor
 from redrive.store.alerts import insert_event
 from redrive.store.tables import TargetEvent
-from redrive.store.tasks import CLAIM_SECONDS, WorkflowKey
+from redrive.store.tasks import CLAIM_SECONDS, RELEASES_CHANNEL, WorkflowKey
 
-TARGETS_CHANNEL: Final = "redrive_targets"
-"""Notified when the breaker of a target moves, so that what is parked for it need not wait for the next look."""
-
-HELD_BY_TARGET: Final = (ParkedFor.BREAKER, ParkedFor.PUSHBACK)
-"""What waits for its target, and is let go when that is back."""
+HELD: Final = (ParkedFor.BREAKER, ParkedFor.PUSHBACK, ParkedFor.PAUSE)
+"""What tasks of a target wait for that are let go by slow start."""
 
 KEPT_EVENTS: Final = 100
 """Events that the history of one breaker has."""
@@ -74,6 +71,21 @@ class ListedTarget:
     stored: StoredTarget
     parked: int
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A target that is not plainly up, or for which tasks are parked.
+
+    Attributes:
+        target: The target, which this transaction holds.
+        waited: Whether tasks are parked for it.
+        resumed: Whether some of them were paused, and are no longer.
+    """
+
+    target: StoredTarget
+    waited: bool
+    resumed: bool
 
 
 async def clock(session: AsyncSession) -> datetime:
@@ -164,7 +176,8 @@ async def store_targets(
             carry = written.carry, updated_at = clock_timestamp()
         FROM unnest(
             CAST(:namespaces AS text[]), CAST(:keys AS text[]), CAST(:versions AS bigint[]), CAST(:states AS text[]),
-            CAST(:rules AS text[]), CAST(:opened AS bool[]), CAST(:released AS timestamptz[]), CAST(:carries AS float8[])
+            CAST(:rules AS text[]), CAST(:opened AS bool[]), CAST(:released AS timestamptz[]),
+            CAST(:carries AS float8[])
         ) AS written(namespace, key, version, state, rules, opened, released_at, carry)
         WHERE (target_states.namespace, target_states.key) = (written.namespace, written.key)
         """
@@ -185,7 +198,7 @@ async def store_targets(
 
 async def notify_targets(session: AsyncSession) -> None:
     """Let parked tasks be looked at when the transaction commits."""
-    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": TARGETS_CHANNEL})
+    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": RELEASES_CHANNEL})
 
 
 # --- What people see --------------------------------------------------------------------------------------------------
@@ -211,7 +224,7 @@ async def list_targets(
         ORDER BY key LIMIT :limit
         """  # noqa: S608 - built from this module's constants only
     )
-    values = {"namespace": namespace, "group": group, "after": after, "limit": limit, "kinds": list(HELD_BY_TARGET)}
+    values = {"namespace": namespace, "group": group, "after": after, "limit": limit, "kinds": list(HELD)}
     return [_listed(row) for row in await session.execute(statement, values)]
 
 
@@ -223,7 +236,7 @@ async def find_listed(session: AsyncSession, name: TargetName) -> ListedTarget |
         WHERE namespace = :namespace AND key = :key
         """  # noqa: S608 - built from this module's constants only
     )
-    values = {"namespace": name[0], "key": name[1], "kinds": list(HELD_BY_TARGET)}
+    values = {"namespace": name[0], "key": name[1], "kinds": list(HELD)}
     row = (await session.execute(statement, values)).one_or_none()
     return None if row is None else _listed(row)
 
@@ -255,7 +268,14 @@ _TAKE_UNSETTLED: Final = """
     )
     SELECT {columns}, EXISTS (
         SELECT FROM waiting WHERE waiting.namespace = target_states.namespace AND target_key = target_states.key
-    ) AS waited
+    ) AS waited, EXISTS (
+        SELECT FROM (
+            SELECT namespace, "group", scene, target_key FROM tasks
+            WHERE status = 'parked' AND parked_for = 'pause' AND tasks.namespace = target_states.namespace
+                AND target_key = target_states.key
+            ORDER BY priority, id LIMIT 100
+        ) AS tasks WHERE NOT {paused}
+    ) AS resumed
     FROM target_states
     WHERE opened OR (namespace, key) IN (SELECT namespace, target_key FROM waiting)
     ORDER BY namespace, key
@@ -263,18 +283,15 @@ _TAKE_UNSETTLED: Final = """
 """
 
 
-async def lock_unsettled(session: AsyncSession) -> list[tuple[StoredTarget, bool]]:
+async def lock_unsettled(session: AsyncSession) -> list[Unsettled]:
     """Hold the targets that are not plainly up, or for which tasks are parked, unless somebody else holds them.
 
     Args:
         session: A transaction.
-
-    Returns:
-        The targets, each with whether tasks are parked for it.
     """
-    statement = text(_TAKE_UNSETTLED.format(columns=_COLUMNS))
-    rows = await session.execute(statement, {"kinds": list(HELD_BY_TARGET)})
-    return [(_stored(row), row.waited) for row in rows]
+    statement = text(_TAKE_UNSETTLED.format(columns=_COLUMNS, paused=_PAUSED))
+    rows = await session.execute(statement, {"kinds": list(HELD)})
+    return [Unsettled(_stored(row), row.waited, row.resumed) for row in rows]
 
 
 async def claim_parked_for(session: AsyncSession, wanted: Mapping[TargetName, int]) -> list[WorkflowKey]:
@@ -285,7 +302,7 @@ async def claim_parked_for(session: AsyncSession, wanted: Mapping[TargetName, in
         wanted: How many of each.
     """
     statement = text(
-        """
+        f"""
         WITH picked AS MATERIALIZED (
             SELECT chosen.id FROM unnest(
                 CAST(:namespaces AS text[]), CAST(:keys AS text[]), CAST(:counts AS int[])
@@ -293,18 +310,19 @@ async def claim_parked_for(session: AsyncSession, wanted: Mapping[TargetName, in
                 SELECT id FROM tasks
                 WHERE status = 'parked' AND parked_for = ANY(:kinds) AND tasks.namespace = wanted.namespace
                     AND target_key = wanted.key AND (claimed_until IS NULL OR claimed_until < clock_timestamp())
+                    AND NOT (parked_for = 'pause' AND {_PAUSED})
                 ORDER BY priority, id LIMIT wanted.count FOR UPDATE SKIP LOCKED
             ) AS chosen
         )
         UPDATE tasks SET claimed_until = clock_timestamp() + make_interval(secs => :seconds)
         FROM picked WHERE tasks.id = picked.id
         RETURNING tasks.namespace, tasks.id, tasks.generation, tasks.status
-        """
+        """  # noqa: S608 - built from this module's constants only
     )
     values = {
         **_names(wanted),
         "counts": list(wanted.values()),
-        "kinds": list(HELD_BY_TARGET),
+        "kinds": list(HELD),
         "seconds": CLAIM_SECONDS,
     }
     return [WorkflowKey(**row) for row in (await session.execute(statement, values)).mappings()]
@@ -334,6 +352,13 @@ async def find_place(session: AsyncSession, task_id: UUID) -> tuple[str, str] | 
 
 
 _COLUMNS: Final = "target_states.namespace, target_states.key, version, state, rules, released_at, carry"
+_PAUSED: Final = """EXISTS (
+    SELECT FROM pauses WHERE pauses.namespace = tasks.namespace AND (until IS NULL OR until > clock_timestamp())
+        AND (scope, key) IN (
+            ('namespace', ''), ('group', tasks."group"), ('scene', tasks."group" || '/' || tasks.scene),
+            ('target', tasks.target_key)
+        )
+)"""
 _PARKED: Final = """(
     SELECT count(*) FROM tasks
     WHERE status = 'parked' AND parked_for = ANY(:kinds) AND tasks.namespace = target_states.namespace
@@ -370,7 +395,9 @@ async def _tell(
                 SELECT id FROM target_events AS old WHERE (old.namespace, old.key) = (known.namespace, known.key)
                 ORDER BY id DESC OFFSET :kept LIMIT 1
             ) AS id
-            FROM (SELECT DISTINCT * FROM unnest(CAST(:namespaces AS text[]), CAST(:keys AS text[]))) AS known(namespace, key)
+            FROM (
+                SELECT DISTINCT * FROM unnest(CAST(:namespaces AS text[]), CAST(:keys AS text[]))
+            ) AS known(namespace, key)
         ) AS last
         WHERE (target_events.namespace, target_events.key) = (last.namespace, last.key) AND target_events.id <= last.id
         """
@@ -391,8 +418,15 @@ async def _tell(
         if event.kind in ("opened", "closed") and not again:
             kind, _, place = key.partition(":")
             group, _, scene = place.partition("/")
-            about = (group, scene) if kind == "scene" else (None, None)
-            await insert_event(session, namespace, f"breaker_{event.kind}", *about, facts={"key": key, "why": event.why})
+            is_scene = kind == "scene"
+            await insert_event(
+                session,
+                namespace,
+                f"breaker_{event.kind}",
+                group if is_scene else None,
+                scene if is_scene else None,
+                facts={"key": key, "why": event.why},
+            )
 
 
 def _opens(target: StoredTarget) -> int:

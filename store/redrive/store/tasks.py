@@ -26,6 +26,9 @@ from redrive.store.tables import Payload, Task
 PENDING_CHANNEL: Final = "redrive_pending"
 """Notified by every report, so that the starter need not poll fast."""
 
+RELEASES_CHANNEL: Final = "redrive_releases"
+"""Notified when a target or a pause changes so that parked tasks may be let go."""
+
 CLAIM_SECONDS: Final = 30.0
 """How long a starter, or the waker, may hold a row before another one takes it over."""
 
@@ -693,12 +696,13 @@ _START_ATTEMPT: Final = text(
             trace_context, policy_override, error_type, error_message
     ), attempt AS (
         INSERT INTO attempts AS known (task_id, generation, number, namespace, "group", scene, status, trigger, due_at,
-            started_at, node_id, url)
+            started_at, node_id, url, probe)
         SELECT id, :generation, :number, namespace, "group", scene, 'running', :trigger,
-            CAST(:due_at AS timestamptz), clock_timestamp(), :node_id, COALESCE(:url, target ->> 'url')
+            CAST(:due_at AS timestamptz), clock_timestamp(), :node_id, COALESCE(:url, target ->> 'url'), :probe
         FROM task
         ON CONFLICT (task_id, generation, number) DO UPDATE
-            SET deliveries = known.deliveries + 1, node_id = EXCLUDED.node_id, url = EXCLUDED.url
+            SET deliveries = known.deliveries + 1, node_id = EXCLUDED.node_id, url = EXCLUDED.url,
+                probe = EXCLUDED.probe
             WHERE known.status = 'running'
         RETURNING deliveries
     )
@@ -716,7 +720,13 @@ _START_ATTEMPT: Final = text(
 
 
 async def start_attempt(
-    session: AsyncSession, command: DispatchCommand, *, has_node: bool, node_id: str | None, url: str | None
+    session: AsyncSession,
+    command: DispatchCommand,
+    *,
+    has_node: bool,
+    node_id: str | None,
+    url: str | None,
+    probe: str | None = None,
 ) -> Delivery | None:
     """Mark a task as running, write the attempt's row, and load what its target is given: one statement.
 
@@ -726,6 +736,7 @@ async def start_attempt(
         has_node: Whether a node lives; without one, an attempt for a node is not started.
         node_id: The node that is to get it.
         url: Address of that node.
+        probe: Which probe of its target's breaker it is.
 
     Returns:
         The delivery; None when the task is not in a state to run, or no node lives.
@@ -742,6 +753,7 @@ async def start_attempt(
         "due_at": command.due_at,
         "node_id": node_id,
         "url": url,
+        "probe": probe,
     }
     row = (await session.execute(_START_ATTEMPT, values)).mappings().one_or_none()
     return None if row is None else Delivery(**row)

@@ -32,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         Retry,
         Succeed,
         Verdict,
+        classify,
         count,
         decide,
         looks_inside,
@@ -40,6 +41,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from redrive.core.documents import decode, encode
     from redrive.core.messages import (
+        CLOSE,
         CONFLICT,
         DISPATCH,
         EXECUTE,
@@ -78,6 +80,10 @@ HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 DISPATCH_MARGIN: Final = timedelta(seconds=15)
 """What loading, sending and storing may take beside the attempt itself."""
 
+HELD_LOOKS_AGAIN: Final = 3600.0
+"""A task that is parked for its target is let go when that is back. After at most this many seconds it looks by itself,
+should nobody have told it."""
+
 WORKER_WAIT: Final = timedelta(seconds=30)
 """How long an attempt may wait for a group's own worker before its task is parked."""
 
@@ -89,6 +95,9 @@ DISPATCH_RETRY: Final = RetryPolicy(
 RECORD_RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=10)
 )
+
+_LEFT_TO_PEOPLE: Final = (ParkedFor.RULE, ParkedFor.POISON)
+"""What a task that is parked for it does not return from because its target is back."""
 
 STOPPED_IN_TEMPORAL: Final = "the workflow was cancelled in Temporal"
 
@@ -167,6 +176,7 @@ class RetryTask:
             and (until := quiet_until(self._policy.quiet_hours, workflow.now())) is not None
         ):
             self._due_at, self._why = until, f"quiet hours until {until.isoformat()}"
+            self._task.returning = True
             await self._mirror()
         else:
             await self._attempt()
@@ -179,9 +189,13 @@ class RetryTask:
     async def _attempt(self) -> None:
         number, trigger = self._task.number + 1, self._task.trigger
         result = await self._run_dispatch(number)
-        self._task.trigger = "timer"
+        self._task.trigger, self._task.slot = "timer", None
+        self._task.forced = self._task.returning = False
         if result is None:
             return  # cancelled: the next step ends it
+        self._task.target_key = result.target_key or self._task.target_key
+        for _ in range(1, result.deliveries):
+            self._counters = self._counters.count("interruption")
         if result.policy is not None and result.policy_version is not None:
             self._adopt(result.policy, result.policy_version)
         match result.kind:
@@ -196,6 +210,10 @@ class RetryTask:
                     await self._follow(number, result)
             case "unavailable":
                 await self._park(result.why, ParkedFor.NO_NODE)
+            case "parked":
+                await self._park(result.why, ParkedFor(result.parked_for or ParkedFor.BREAKER), result.until)
+            case "deferred":
+                await self._defer(result)
             case "late":
                 await self._end(TaskStatus.DEAD, "its time was over before the attempt could start", DeadReason.EXPIRED)
             case "superseded":
@@ -228,6 +246,11 @@ class RetryTask:
             if looks_inside(self._policy.classification)
             else None,
             task_queue=self._task.task_queue,
+            scene=self._task.scene,
+            target_key=self._task.target_key,
+            slot=self._task.slot,
+            forced=self._task.forced,
+            returning=self._task.returning,
         )
         self._status = TaskStatus.RUNNING
         # A group's own worker does what a worker of ours does. That none polls shows as a time-out before the start;
@@ -253,6 +276,8 @@ class RetryTask:
         except ActivityError as error:
             if _nobody_polled(error):
                 return DispatchResult("unavailable", why=f"no worker took it from the task queue {own_queue!r}")
+            if own_queue is not None and isinstance(error.cause, ApplicationError) and _is_final(error):
+                return await self._close(command, error.cause.type or "ApplicationError")
             # A worker that dies while it is told to cancel never says so: the server gives up then instead of retrying.
             if not is_cancelled_exception(error) and error.retry_state is not RetryState.CANCEL_REQUESTED:
                 raise
@@ -264,8 +289,20 @@ class RetryTask:
         finally:
             self._dispatch = None
 
+    async def _close(self, command: DispatchCommand, error_type: str) -> DispatchResult:
+        """Write down an attempt that a group's own worker has failed without telling Redrive."""
+        result: DispatchResult = await workflow.execute_activity(
+            CLOSE,
+            args=[command, error_type],
+            result_type=DispatchResult,
+            start_to_close_timeout=DISPATCH_MARGIN,
+            retry_policy=DISPATCH_RETRY,
+        )
+        return result
+
     async def _follow(self, number: int, result: DispatchResult) -> None:
         now, outcome, spent = workflow.now(), _outcome(result), self._task.attempts + 1
+        verdict = _verdict(result) or classify(self._policy.classification, outcome)
         decision = decide(
             self._policy,
             self._clock,
@@ -274,7 +311,7 @@ class RetryTask:
             now,
             workflow.random(),
             self._task.delay_seconds,
-            _verdict(result),
+            verdict,
             self._counters,
         )
         self._counters = count(self._counters, decision, outcome)
@@ -291,6 +328,9 @@ class RetryTask:
                 self._due_at = decision.due_at
                 if decision.kind == "failure":
                     self._task.delay_seconds = decision.delay_seconds
+                if decision.kind == "park":
+                    self._task.parked = decision.why
+                    self._task.parked_for = ParkedFor.RULE if verdict.action == "park" else ParkedFor.POISON
                 self._task.planned_at = now.isoformat()
                 self._why = decision.why
                 await self._mirror(attempt=number)
@@ -310,15 +350,27 @@ class RetryTask:
             self._due_at, self._why = due_at, why
             await self._mirror(attempt=number)
 
-    async def _park(self, why: str, parked_for: ParkedFor) -> None:
+    async def _park(self, why: str, parked_for: ParkedFor, until: str | None = None) -> None:
         """Wait without spending an attempt, because nobody can take it."""
-        # A node that registers wakes it; looking again from time to time is the net below that.
-        look_again = workflow.now() + timedelta(seconds=park_seconds(self._task.parks, workflow.random()))
+        # A node that registers, or a target that is back, wakes it; looking again from time to time is the net below.
+        now = workflow.now()
+        if parked_for is ParkedFor.NO_NODE:
+            look_again = now + timedelta(seconds=park_seconds(self._task.parks, workflow.random()))
+        else:
+            spread = workflow.random().uniform(HELD_LOOKS_AGAIN / 2, HELD_LOOKS_AGAIN)
+            look_again = max(now, _instant(until) if until else now) + timedelta(seconds=spread)
         ends_at = self._clock.ends_at(self._policy)
-        self._due_at = look_again if ends_at is None else min(look_again, max(ends_at, workflow.now()))
+        self._due_at = look_again if ends_at is None else min(look_again, max(ends_at, now))
         self._task.parked, self._task.parked_for, self._task.parks = why, parked_for, self._task.parks + 1
         self._counters = self._counters.count("park")
         self._why = why
+        await self._mirror()
+
+    async def _defer(self, result: DispatchResult) -> None:
+        """Wait for the slot that the next attempt has."""
+        self._due_at = _instant(result.until) if result.until else workflow.now()
+        self._task.slot, self._why = result.slot, result.why
+        self._task.parked = self._task.parked_for = None
         await self._mirror()
 
     # --- The mirror --------------------------------------------------------------------------------------------------
@@ -385,6 +437,7 @@ class RetryTask:
     async def retry(self, request: RetryNow) -> TaskView:
         """Run the next attempt at once."""
         self._release(workflow.now(), "manual", request.reason or "retried by hand")
+        self._task.forced = request.force
         return await self._settled()
 
     @retry.validator
@@ -396,6 +449,7 @@ class RetryTask:
     async def pause(self, request: Pause) -> TaskView:
         """Hold the task. An attempt in flight may end first."""
         self._task.paused = True
+        self._task.slot = None  # it would be over by the time that the task goes on
         self._why = request.reason or "paused by hand"
         return await self._settled()
 
@@ -408,14 +462,17 @@ class RetryTask:
     @workflow.update(name=UPDATE_RESUME)
     async def resume(self, request: Resume) -> TaskView:
         """Let a held task go on: at once when it is overdue, else when it was due anyway."""
-        self._task.paused = False
-        self._why = request.reason or "resumed by hand"
+        if self._task.paused:
+            self._task.paused = False
+            self._why = request.reason or "resumed by hand"
+        else:
+            self._release(workflow.now(), "manual", request.reason or "resumed by hand")
         return await self._settled()
 
     @resume.validator
     def _check_resume(self, request: Resume) -> None:
         self._refuse_when_ended()
-        if not self._task.paused:
+        if not self._task.paused and self._task.parked_for not in _LEFT_TO_PEOPLE:
             raise _conflict(f"only a paused task can be resumed, and this one is {self._status.value}")
 
     @workflow.update(name=UPDATE_CANCEL)
@@ -477,13 +534,16 @@ class RetryTask:
     @workflow.signal(name=SIGNAL_WAKE)
     def wake(self) -> None:
         """Look for a target again: one has become available."""
-        if self._task.parked is not None and not self._task.paused and self._dispatch is None:
+        is_parked = self._task.parked is not None and self._task.parked_for not in _LEFT_TO_PEOPLE
+        if is_parked and not self._task.paused and self._dispatch is None:
             self._due_at = workflow.now()
             self._task.trigger = "wake"
 
     def _release(self, due_at: datetime, trigger: str, why: str, *, paused: bool = False) -> None:
         self._due_at = due_at
         self._task.trigger = trigger
+        self._task.slot = None
+        self._task.forced = False
         self._task.paused = paused
         self._task.parked = self._task.parked_for = None
         self._task.parks = 0
@@ -503,6 +563,7 @@ class RetryTask:
         self._policy_changed = True
 
     def _replan(self) -> None:
+        self._task.slot = None
         planned_at = _instant(self._task.planned_at or self._task.started_at)
         planned = plan(
             self._policy, self._clock, self._task.attempts + 1, planned_at, workflow.random(), self._task.delay_seconds
@@ -557,6 +618,10 @@ def _verdict(result: DispatchResult) -> Verdict | None:
     if result.action is None:
         return None
     return Verdict(cast("Action", result.action), result.why_action, result.action_seconds)
+
+
+def _is_final(error: ActivityError) -> bool:
+    return error.retry_state in (RetryState.NON_RETRYABLE_FAILURE, RetryState.MAXIMUM_ATTEMPTS_REACHED)
 
 
 def _nobody_polled(error: ActivityError) -> bool:

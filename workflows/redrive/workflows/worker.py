@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from redrive.activities.admission import Admission
 from redrive.activities.archive import Archive, Remover
 from redrive.activities.bulk import Redriver
 from redrive.activities.directory import NodeDirectory
@@ -77,12 +78,18 @@ async def serving(
     """
     concurrency = settings.worker_concurrency
     own_http = http or target_client(concurrency)
-    dispatcher = Dispatcher(database, own_http, NodeDirectory(database, SystemRandom()))
+    admission = Admission(database)
+    dispatcher = Dispatcher(database, own_http, NodeDirectory(database, SystemRandom()), admission)
     worker = Worker(
         client,
         task_queue=settings.task_queue,
         workflows=[RetryTask, BulkRedrive],
-        activities=[dispatcher.dispatch, Recorder(database).record, Redriver(database, client).look],
+        activities=[
+            dispatcher.dispatch,
+            dispatcher.close,
+            Recorder(database).record,
+            Redriver(database, client).look,
+        ],
         workflow_runner=runner or UnsandboxedWorkflowRunner(),
         build_id=BUILD_ID,
         max_concurrent_activities=concurrency,
@@ -94,15 +101,19 @@ async def serving(
         graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
     )
     janitor = Janitor(database, Remover(database, Archive(settings.archive_dir)))
-    cleaning = asyncio.create_task(janitor.run())
-    reconciler = asyncio.create_task(Reconciler(client, database).run(settings.reconcile_seconds))
+    beside = [
+        asyncio.create_task(Reconciler(client, database).run(settings.reconcile_seconds)),
+        asyncio.create_task(admission.run()),
+        asyncio.create_task(janitor.run()),
+    ]
     try:
         async with worker:
             yield
     finally:
-        reconciler.cancel()
-        cleaning.cancel()
-        await asyncio.gather(reconciler, cleaning, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        await admission.close()
         if http is None:
             await own_http.aclose()
 

@@ -20,6 +20,7 @@ from redrive.api.failures import method_not_allowed, refusal_of
 from redrive.api.guard import Guard
 from redrive.api.problems import METHOD_NOT_ALLOWED
 from redrive.api.redrive_keeper import RedriveKeeper
+from redrive.api.releaser import Releaser
 from redrive.api.routers import (
     about,
     alerts,
@@ -129,12 +130,15 @@ async def _running(services: Services) -> AsyncGenerator[None]:
     """Run what works beside the requests."""
     starter = Starter(services.database, services.engine, services.settings, services.restraints)
     waker = Waker(services.database, services.engine)
+    releaser = Releaser(services.database, services.engine, services.restraints)
     running = [
         asyncio.create_task(_keep_running("starter", starter.run())),
         asyncio.create_task(_keep_running("waker", waker.run())),
         asyncio.create_task(
             _keep_running("keeper of redrives", RedriveKeeper(services.database, services.engine).run())
         ),
+        asyncio.create_task(_keep_running("releaser", releaser.run())),
+        asyncio.create_task(_keep_running("admission", services.admission.run())),
         asyncio.create_task(_keep_running("tallier", Tallier(services.database).run())),
         asyncio.create_task(_keep_running("feed", services.feed.run())),
         asyncio.create_task(_keep_running("alerter", Alerter(services.database, services.settings).run())),
@@ -146,6 +150,7 @@ async def _running(services: Services) -> AsyncGenerator[None]:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await services.admission.close()
 
 
 async def _keep_running(name: str, work: Awaitable[None]) -> None:

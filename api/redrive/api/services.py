@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from redrive.activities.admission import Admission
 from redrive.api.access import KeyRing
 from redrive.api.configuration import Configurations
 from redrive.api.engine import Engine
@@ -32,6 +33,7 @@ class Services:
         operations: Carries out operations on tasks.
         redrives: Carries out operations on many tasks.
         restraints: Knows limits and pauses.
+        admission: Tells whether attempts of groups' own workers may go.
         links: Addresses of things that other programs show.
         probe: Tells whether Temporal answers.
         overviews: Makes overviews.
@@ -47,6 +49,7 @@ class Services:
     operations: Operations
     redrives: Redrives
     restraints: RestraintsCache
+    admission: Admission
     links: Links
     probe: EngineProbe
     overviews: Overviews
@@ -59,6 +62,7 @@ def make_services(settings: Settings) -> Services:
     engine = Engine(settings)
     configurations = Configurations(database, auto_create=settings.auto_create)
     probe = EngineProbe(engine)
+    restraints = RestraintsCache(database)
     return Services(
         settings=settings,
         database=database,
@@ -68,7 +72,8 @@ def make_services(settings: Settings) -> Services:
         reporter=Reporter(database, configurations, settings.task_queue),
         operations=Operations(database, engine, settings.task_queue),
         redrives=Redrives(database, engine, settings.task_queue),
-        restraints=RestraintsCache(database),
+        restraints=restraints,
+        admission=Admission(database, restraints),
         links=Links(settings),
         probe=probe,
         overviews=Overviews(database, probe, settings),

@@ -1,4 +1,4 @@
-"""The waker: tells parked tasks that a node of their group lives again, a few at a time.
+"""The waker: tells tasks that are parked for want of a node that one of their group lives again, a few at a time.
 
 A group that comes back with ten thousand parked tasks must not be greeted by all of them at once.
 """

@@ -260,6 +260,20 @@ def admit(breaker: Breaker, now: datetime, rule: BreakerRule | None = None) -> A
             assert_never(never)
 
 
+def probes_left(breaker: Breaker, now: datetime, rule: BreakerRule) -> int:
+    """Tell how many probes may still go in the present round, or in the first one when that is to begin.
+
+    Args:
+        breaker: The breaker as it is.
+        now: When.
+        rule: The target's rule.
+    """
+    if not isinstance(admit(breaker, now, rule), Probe):
+        return 0
+    state = _unheld(breaker, now)
+    return state.allowed - _in_round(state, now, rule) if isinstance(state, HalfOpen) else 1
+
+
 def send_probe(breaker: Breaker, probe: Probe, now: datetime, rule: BreakerRule | None = None) -> Breaker:
     """Note that a probe goes.
 

@@ -434,31 +434,6 @@ def render(policy: Policy) -> dict[str, Any]:
     return cast("dict[str, Any]", encode(policy))
 
 
-def check_in_force(policy: Policy, path: str = "policy") -> None:
-    """Refuse parts that are understood but that this version does not act on yet.
-
-    A setting that is stored and does nothing is worse than one that is refused: somebody would rely on it.
-
-    Args:
-        policy: A checked policy.
-        path: Its name in messages.
-
-    Raises:
-        InvalidPolicy: A part is given that has no effect.
-    """
-    dormant = {
-        "breaker": policy.breaker is not None,
-        "budget": policy.budget is not None,
-        "slow_start": policy.slow_start is not None,
-        "poison.action": policy.poison is not None and policy.poison.action == "park",
-        "classification": any(rule.action == "park" for rule in policy.classification),
-    }
-    for name, given in dormant.items():
-        if given:
-            hint = " with the action 'park'" if name in ("classification", "poison.action") else ""
-            raise InvalidPolicy(f"{path}.{name}", f"this version does not act on it{hint} yet; leave it out")
-
-
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the parts that `override` gives over `base`.
 

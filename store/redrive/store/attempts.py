@@ -77,12 +77,23 @@ async def finish_attempt(session: AsyncSession, command: DispatchCommand, delive
     return (await session.execute(_FINISH, values)).first() is not None
 
 
-async def find_delivery(session: AsyncSession, command: DispatchCommand) -> DeliveryKey | None:
+@dataclass(frozen=True, slots=True)
+class NewestDelivery(DeliveryKey):
+    """The newest delivery of an attempt.
+
+    Attributes:
+        probe: Which probe of its target's breaker it is.
+    """
+
+    probe: str | None
+
+
+async def find_delivery(session: AsyncSession, command: DispatchCommand) -> NewestDelivery | None:
     """Find the newest delivery of an attempt; None when the attempt is not known in the command's group."""
     statement = text(
         """
         SELECT attempts.deliveries AS number, tasks."group", tasks.scene, tasks.policy_override,
-            scenes.policy_version AS scene_version
+            scenes.policy_version AS scene_version, attempts.probe
         FROM attempts
         JOIN tasks ON tasks.id = attempts.task_id
         JOIN scenes ON scenes.namespace = tasks.namespace AND scenes."group" = tasks."group"
@@ -99,7 +110,7 @@ async def find_delivery(session: AsyncSession, command: DispatchCommand) -> Deli
         "group": command.group,
     }
     row = (await session.execute(statement, values)).mappings().one_or_none()
-    return None if row is None else DeliveryKey(**row)
+    return None if row is None else NewestDelivery(**row)
 
 
 async def find_attempt(session: AsyncSession, task_id: UUID, generation: int, number: int) -> Attempt | None:

@@ -3,23 +3,26 @@
 For dispatch and the starter: `redrive.store.restraints.RestraintsCache.of(namespace)` tells, without a query of its
 own, whether a task is held: `restraints.pause_of(place, now)`. A pause is in force everywhere a second later.
 
-A pause ends when a person takes its row away, or when its time is over and `take_ended` takes the row away. Whoever
-does either begins the slow start of what has waited.
+A pause ends when a person takes its row away, or when its time is over and `take_ended` takes the row away. Either
+begins the slow start of what has waited, in the same transaction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, text
+from sqlalchemy import func, insert, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select
 
 from redrive.core.restraints import Scope
 from redrive.store.database import new_id
 from redrive.store.tables import Pause
-from redrive.store.tasks import RELEASES_CHANNEL, notify_pending
+from redrive.store.targets import begin_slow_starts, notify_targets
+from redrive.store.tasks import notify_pending
 
 
 async def list_pauses(session: AsyncSession, namespace: str) -> list[Pause]:
@@ -85,7 +88,7 @@ async def delete_pause(session: AsyncSession, namespace: str, pause_id: UUID) ->
     where = (col(Pause.id) == pause_id, col(Pause.namespace) == namespace)
     found = (await session.scalars(delete(Pause).where(*where).returning(Pause))).first()
     if found is not None:
-        await _notify(session)
+        await _let_go(session, [found])
     return found
 
 
@@ -95,15 +98,17 @@ async def take_ended(session: AsyncSession) -> list[Pause]:
     Several processes may ask at once; each pause is given to one of them.
 
     Args:
-        session: A transaction, in which the slow start of what has waited begins as well.
+        session: A transaction.
     """
     statement = delete(Pause).where(col(Pause.until) <= func.now()).returning(Pause)
     ended = list((await session.scalars(statement)).all())
     if ended:
-        await _notify(session)
+        await _let_go(session, ended)
     return ended
 
 
-async def _notify(session: AsyncSession) -> None:
-    await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": RELEASES_CHANNEL})
+async def _let_go(session: AsyncSession, ended: Sequence[Pause]) -> None:
+    for pause in ended:
+        await begin_slow_starts(session, pause.namespace, cast("Scope", pause.scope), pause.key)
+    await notify_targets(session)
     await notify_pending(session)

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from redrive.core.policy import Policy, check_in_force, merge, parse, render
+from redrive.core.policy import Policy, merge, parse, render
 from redrive.core.signature import new_secret
 from redrive.store.tables import Group, Namespace, Scene, ScenePolicy
 
@@ -53,14 +53,12 @@ class SceneConfiguration:
             The whole document.
 
         Raises:
-            InvalidDocument: The merged document is not a policy, or has parts that are not in force.
+            InvalidDocument: The merged document is not a policy.
         """
         merged: Mapping[str, Any] = DEFAULTS
         for layer in (*self.layers, override or {}):
             merged = merge(merged, layer)
-        policy = parse(merged)
-        check_in_force(policy)
-        return render(policy)
+        return render(parse(merged))
 
 
 async def find_namespace(session: AsyncSession, name: str) -> Namespace | None:

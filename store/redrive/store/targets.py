@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -22,7 +22,17 @@ from sqlmodel import col, select
 
 from redrive.core.breaker import Event
 from redrive.core.documents import decode, encode
-from redrive.core.health import Health, OwnedRules, is_settled, parse_health, render_health
+from redrive.core.health import (
+    Health,
+    OwnedRules,
+    Rules,
+    begin_slow_start,
+    is_settled,
+    parse_health,
+    render_health,
+    unknown,
+)
+from redrive.core.restraints import Scope
 from redrive.core.states import ParkedFor
 from redrive.store.alerts import insert_event
 from redrive.store.tables import TargetEvent
@@ -254,9 +264,9 @@ async def list_events(session: AsyncSession, name: TargetName, limit: int = KEPT
 # targets and not by the backlog.
 _TAKE_UNSETTLED: Final = """
     WITH RECURSIVE waiting AS (
-        SELECT first.* FROM unnest(CAST(:kinds AS text[])) AS kind CROSS JOIN LATERAL (
+        SELECT first.* FROM unnest(CAST(:kinds AS text[])) AS reason CROSS JOIN LATERAL (
             SELECT parked_for, namespace, target_key FROM tasks
-            WHERE status = 'parked' AND parked_for = kind ORDER BY namespace, target_key LIMIT 1
+            WHERE status = 'parked' AND parked_for = reason ORDER BY namespace, target_key LIMIT 1
         ) AS first
         UNION ALL
         SELECT following.* FROM waiting CROSS JOIN LATERAL (
@@ -326,6 +336,39 @@ async def claim_parked_for(session: AsyncSession, wanted: Mapping[TargetName, in
         "seconds": CLAIM_SECONDS,
     }
     return [WorkflowKey(**row) for row in (await session.execute(statement, values)).mappings()]
+
+
+async def begin_slow_starts(session: AsyncSession, namespace: str, scope: Scope, key: str) -> None:
+    """Let what a pause has held return slowly: begin the slow start of each target that its tasks go to.
+
+    Args:
+        session: The transaction that ends the pause.
+        namespace: Its namespace.
+        scope: What kind of scope it was on.
+        key: Its name.
+    """
+    statement = text(
+        """
+        SELECT DISTINCT target_key FROM tasks
+        WHERE namespace = :namespace AND (status = 'pending' OR (status = 'parked' AND parked_for = 'pause'))
+            AND CASE :scope WHEN 'namespace' THEN true WHEN 'group' THEN "group" = :key
+                WHEN 'scene' THEN "group" || '/' || scene = :key ELSE target_key = :key END
+        LIMIT 1000
+        """
+    )
+    keys = (await session.scalars(statement, {"namespace": namespace, "scope": scope, "key": key})).all()
+    if not keys:
+        return
+    now = await clock(session)
+    first = (unknown(now, Rules()), OwnedRules("", False, Rules()))
+    held = await lock_targets(session, {(namespace, key): first for key in keys})
+    begun = [
+        replace(target, health=begin_slow_start(target.health, now, target.rules.rules), released_at=now, carry=1.0)
+        for target in held.values()
+        if target.health.ramp is None
+    ]
+    if begun:
+        await store_targets(session, begun, {})
 
 
 async def delete_idle(session: AsyncSession, idle_seconds: float, limit: int) -> int:

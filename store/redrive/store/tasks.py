@@ -905,7 +905,8 @@ async def claim_parked(session: AsyncSession, limit: int, lease_seconds: float) 
         """
         WITH picked AS MATERIALIZED (
             SELECT id FROM tasks
-            WHERE status = 'parked' AND (claimed_until IS NULL OR claimed_until < now()) AND target ->> 'kind' = 'node'
+            WHERE status = 'parked' AND parked_for = 'no_node' AND target ->> 'kind' = 'node'
+                AND (claimed_until IS NULL OR claimed_until < now())
                 AND EXISTS (
                     SELECT FROM nodes WHERE nodes.namespace = tasks.namespace AND nodes."group" = tasks."group"
                         AND nodes.status = 'live'
@@ -944,7 +945,7 @@ async def claim_parked_of_queue(
         """
         WITH picked AS MATERIALIZED (
             SELECT id FROM tasks
-            WHERE status = 'parked' AND namespace = :namespace AND "group" = :group
+            WHERE status = 'parked' AND parked_for = 'no_node' AND namespace = :namespace AND "group" = :group
                 AND target ->> 'kind' = 'worker' AND target ->> 'task_queue' = :task_queue
                 AND (claimed_until IS NULL OR claimed_until < now())
                 AND updated_at < now() - make_interval(secs => :polling) + interval '1 second'

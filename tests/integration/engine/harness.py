@@ -16,6 +16,7 @@ from tests.eventually import eventually
 
 from redrive.api.engine import Engine
 from redrive.api.intake import Intake
+from redrive.api.releaser import Releaser
 from redrive.api.starter import Starter
 from redrive.api.waker import Waker
 from redrive.core.messages import TaskView, workflow_id
@@ -58,6 +59,7 @@ class Platform:
         self.restraints = RestraintsCache(database)
         self.starter = Starter(database, self.engine, self.settings, self.restraints)
         self.waker = Waker(database, self.engine)
+        self.releaser = Releaser(database, self.engine, self.restraints)
         self.policy: dict[str, Any] = {}
 
     async def prepare(self, policy: Mapping[str, Any] = QUICK) -> None:
@@ -76,8 +78,8 @@ class Platform:
 
     @contextlib.asynccontextmanager
     async def starting(self) -> AsyncGenerator[None]:
-        """Run the starter and the waker."""
-        running = [asyncio.create_task(self.starter.run()), asyncio.create_task(self.waker.run())]
+        """Run the starter, the waker and the releaser."""
+        running = [asyncio.create_task(each.run()) for each in (self.starter, self.waker, self.releaser)]
         try:
             yield
         finally:

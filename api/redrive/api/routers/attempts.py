@@ -10,7 +10,7 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
-from redrive.activities.ledger import CANCELLED, DeliveredAgain, Ledger, moved_elsewhere
+from redrive.activities.ledger import CANCELLED, DeliveredAgain, Ledger, moved_elsewhere, read_probe
 from redrive.activities.request import execute_document, read_execute_answer, timed_out
 from redrive.api.access import Access
 from redrive.api.dependencies import AccessDep, ServicesDep
@@ -35,7 +35,7 @@ from redrive.core.messages import DispatchCommand, DispatchResult
 from redrive.store import attempts, tasks
 from redrive.store.attempts import Finish
 from redrive.store.tables import Task
-from redrive.store.tasks import DeliveryKey
+from redrive.store.tasks import Delivery, DeliveryKey
 
 router = APIRouter(prefix="/v1/attempts", tags=["attempts"], route_class=Route)
 
@@ -48,13 +48,13 @@ async def start_attempt(start: AttemptStart, access: AccessDep, services: Servic
     """
     command, task = await _check(services, access, start.command, starts=True)
     ledger = Ledger(services.database)
+    deadline = ledger.deadline(command)
     try:
         result = None
         if task.generation == command.generation:
             result = moved_elsewhere(command, task.executor, task.target, task.scene)
         result = result or await ledger.late(command)
-        deadline = ledger.deadline(command)
-        delivery = result or await ledger.start(command, node_id=start.worker)
+        delivery = result or await _open(services, ledger, command, start.worker)
     except DeliveredAgain as error:
         raise Refusal(SUPERSEDED, f"{error}, and runs elsewhere") from None
     if isinstance(delivery, DispatchResult):
@@ -76,9 +76,12 @@ async def finish_attempt(finish: AttemptFinish, access: AccessDep, services: Ser
         raise _superseded(command, finish.delivery, newest)
     ledger = Ledger(services.database)
     try:
-        return AttemptFinished(result=await _close(ledger, command, newest, finish))
+        result = await _close(ledger, command, newest, finish)
     except DeliveredAgain:
         raise _superseded(command, finish.delivery, newest) from None
+    ticket = await services.admission.ticket(command, read_probe(newest.probe))
+    await services.admission.settle(ticket, result)
+    return AttemptFinished(result=result)
 
 
 @router.post("/ready", responses=problems(413, 415))
@@ -132,6 +135,23 @@ async def _check(
         # An older engine does not say where it sent the attempt.
         command.task_queue = task.target.get("task_queue")
     return command, task
+
+
+async def _open(
+    services: Services, ledger: Ledger, command: DispatchCommand, worker: str | None
+) -> Delivery | DispatchResult:
+    """Open an attempt, if its target may have it."""
+    ticket = await services.admission.ask(command)
+    if isinstance(ticket, DispatchResult):
+        return ticket
+    try:
+        delivery = await ledger.start(command, node_id=worker, probe=ticket.probe)
+    except BaseException:
+        await asyncio.shield(services.admission.abort(ticket, is_over=False))
+        raise
+    if isinstance(delivery, DispatchResult):
+        await services.admission.settle(ticket, delivery)
+    return delivery
 
 
 async def _close(

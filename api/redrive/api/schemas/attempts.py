@@ -42,6 +42,11 @@ class AttemptCommand(Input):
     affinity: Text = ""
     executor: Printable | None = None
     task_queue: Text | None = None
+    scene: Name | None = None
+    target_key: Text | None = None
+    slot: Literal["budget", "limit"] | None = None
+    forced: bool = False
+    returning: bool = False
 
     def command(self) -> DispatchCommand:
         """Write it as the ledger takes it."""

@@ -168,6 +168,9 @@ NODE_NOT_FOUND: Final = Kind(
 KEY_NOT_FOUND: Final = Kind(
     "api-key-not-found", 404, "The API key does not exist", "`GET /v1/keys` lists the keys that exist."
 )
+BREAKER_NOT_FOUND: Final = Kind(
+    "breaker-not-found", 404, "Nothing is known of the target", "`GET /v1/breakers` lists the targets that were tried."
+)
 LIMIT_NOT_FOUND: Final = Kind(
     "limit-not-found", 404, "The scope has no limit", "`GET /v1/limits` lists the limits of the namespace."
 )

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from redrive.cli.alerts import alerts
+from redrive.cli.breakers import breakers
 from redrive.cli.config import config
 from redrive.cli.dev import dev
 from redrive.cli.failure import Commands
@@ -53,6 +54,7 @@ app.command(rich_help_panel="Tasks")(report)
 app.add_typer(redrives, name="redrive", rich_help_panel="Tasks")
 app.add_typer(alerts, name="alerts", rich_help_panel="Tasks")
 app.add_typer(policy, name="policy", rich_help_panel="Configuration")
+app.add_typer(breakers, name="breakers", rich_help_panel="Configuration")
 app.add_typer(limits, name="limits", rich_help_panel="Configuration")
 app.add_typer(pauses, name="pauses", rich_help_panel="Configuration")
 app.add_typer(config, name="config", rich_help_panel="Configuration")

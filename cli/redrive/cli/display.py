@@ -143,6 +143,25 @@ def limit_table(limits: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     return table
 
 
+def breaker_table(breakers: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return breakers as a table."""
+    table = _table("target", "state", "held", "failed", "parked", "probes", "budget", "slow start", "why")
+    for breaker in breakers:
+        held = breaker["override"]
+        table.add_row(
+            Text(str(breaker["key"])),
+            str(breaker["state"]).replace("_", "-"),
+            _DASH if held is None else Text(f"{held['position']} by {held['author']}"),
+            _DASH if not breaker["count"] else f"{breaker['failure_rate']:.0%} of {breaker['count']}",
+            str(breaker["parked"]),
+            when(breaker["open_until"], now),
+            f"{breaker['budget_tokens']:.0f}/{breaker['budget_capacity']:g}",
+            _DASH if breaker["ramp_rate"] is None else f"{breaker['ramp_rate']:.1f}/s",
+            Text(held["reason"] if held is not None else breaker["why"]),
+        )
+    return table
+
+
 def pause_table(pauses: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     """Return pauses as a table."""
     table = _table("id", "scope", "key", "until", "since", "author", "reason")

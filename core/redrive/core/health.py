@@ -201,6 +201,19 @@ def absorb(
     return replace(absorbed, ramp=_ramp(health, absorbed, now, rules, backlog)), events
 
 
+def moved_by_hand(health: Health, breaker: Breaker, now: datetime, rules: Rules) -> Health:
+    """Put a breaker that a person has moved in place of the one before, and begin or end the slow start that follows.
+
+    Args:
+        health: The state as it is.
+        breaker: The breaker from now on.
+        now: When.
+        rules: The target's rules.
+    """
+    moved = replace(health, breaker=breaker)
+    return replace(moved, ramp=_ramp(health, moved, now, rules, backlog=1))
+
+
 def admission(health: Health, now: datetime, rules: Rules) -> Admission:
     """Tell whether an attempt may go to the target.
 

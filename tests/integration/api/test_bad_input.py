@@ -256,12 +256,7 @@ async def test_ids_that_are_none_and_ids_that_are_unknown_are_told_apart(api: Ap
 @pytest.mark.parametrize(
     ("part", "field"),
     [
-        ({"breaker": {}}, "policy.breaker"),
-        ({"budget": {}}, "policy.budget"),
-        ({"slow_start": {}}, "policy.slow_start"),
         ({"block": "overlay"}, "policy.block"),
-        ({"classification": [{"http_status": 503, "action": "park"}]}, "policy.classification"),
-        ({"poison": {"same_fingerprint": 3, "action": "park"}}, "policy.poison.action"),
     ],
 )
 async def test_a_part_of_the_policy_that_would_do_nothing_is_refused(

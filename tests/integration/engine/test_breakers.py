@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
-from uuid import UUID
 
-import pytest
 from temporalio.client import Client
 from tests.eventually import eventually
-from tests.integration.engine.harness import GROUP, NAMESPACE, NODE, SCENE, Platform, webhook
+from tests.integration.engine.harness import GROUP, NAMESPACE, NODE, Platform, webhook
 from tests.integration.engine.target import Gate, Reply, Target, answer
+from tests.integration.engine.test_pauses import end, pause
 
 from redrive.core.breaker import Closed, HalfOpen, Open
 from redrive.core.messages import Resume, RetryNow
@@ -129,7 +127,7 @@ async def test_pushback_parks_the_whole_host(platform: Platform, target: Target)
     first = await platform.report(webhook(target.url))
     await platform.reaches_attempts(first, 1)
 
-    other = await platform.report(webhook(target.url) | {"url": f"{target.url}/another"})
+    other = await platform.report(webhook(target.url, url=f"{target.url}/hook?another"))
     task = await platform.reaches(other, "parked")
     assert task.parked_for == "pushback"
     assert "asked to be left alone" in task.why
@@ -198,19 +196,22 @@ async def test_a_rule_parks_without_spending(platform: Platform, target: Target)
     assert (task.status, task.attempts, task.counters["parks"]) == ("succeeded", 1, 1)
 
 
-async def test_a_paused_group_holds_live_tasks_and_lets_them_go_slowly(platform: Platform, target: Target) -> None:
-    from tests.integration.engine.test_pauses import end, pause
-
-    await platform.change_scene({**OUTAGE, "slow_start": {"first_per_second": 5, "doubling_seconds": 60}})
+async def test_a_paused_group_holds_live_tasks_and_lets_them_go_again(platform: Platform, target: Target) -> None:
+    await platform.change_scene({**OUTAGE, "backoff": {"kind": "fixed", "delay_seconds": 2}})
     target.say(Reply(500), Reply(200))
-    tasks = [await platform.report(webhook(target.url)) for _ in range(1)]
-    await platform.reaches_attempts(tasks[0], 1)
+    task_id = await platform.report(webhook(target.url))
+    await platform.reaches_attempts(task_id, 1)
     held = await pause(platform, "group", GROUP)
-    await asyncio.sleep(0)
-    task = await platform.reaches(tasks[0], "parked", "succeeded")
+
+    task = await platform.reaches(task_id, "parked")
+    assert (task.parked_for, task.attempts) == ("pause", 1)
+    assert "group orders is paused" in task.why
     await end(platform, held)
-    assert (await platform.ends(tasks[0])).status == "succeeded"
-    assert task.parked_for in (None, "pause")
+
+    assert (await platform.ends(task_id)).status == "succeeded"
+    known = await stored(platform, key_of(target))
+    assert known is not None
+    assert known.released_at is not None
 
 
 async def _is(platform: Platform, key: str, kind: type) -> bool:
@@ -220,6 +221,3 @@ async def _is(platform: Platform, key: str, kind: type) -> bool:
 async def _opens(platform: Platform, key: str, times: int) -> bool:
     found = await state(platform, key)
     return isinstance(found, Open) and found.opens >= times
-
-
-__all__ = ["SCENE", "UUID", "pytest"]

@@ -253,22 +253,6 @@ async def test_ids_that_are_none_and_ids_that_are_unknown_are_told_apart(api: Ap
         problem(answer, 404, "task-not-found")
 
 
-@pytest.mark.parametrize(
-    ("part", "field"),
-    [
-        ({"block": "overlay"}, "policy.block"),
-    ],
-)
-async def test_a_part_of_the_policy_that_would_do_nothing_is_refused(
-    api: Api, database: Database, part: dict[str, Any], field: str
-) -> None:
-    """Somebody would rely on a setting that is stored and has no effect."""
-    answer = await api.post("/v1/tasks", a_report(policy=part))
-
-    assert field in fields(problem(answer, 422, "invalid-request"))
-    assert await count(database) == 0
-
-
 async def test_the_task_queue_of_redrives_own_workers_is_no_target(api: Api, database: Database) -> None:
     """Nobody on it would take the attempt, and it would be offered for ever."""
     answer = await api.post("/v1/tasks", a_report(target={"kind": "worker", "task_queue": "redrive"}))

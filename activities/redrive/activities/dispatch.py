@@ -125,7 +125,7 @@ class Dispatcher:
             return late
         ticket = await self._admission.ask(command)
         if isinstance(ticket, DispatchResult):
-            return ticket
+            return await self._ledger.ended(command) or ticket
         try:
             result = await self._admitted(command, ticket)
         except BaseException:

@@ -69,6 +69,17 @@ class Ledger:
             return None
         return await self._end_of_lost(command) or DispatchResult("late")
 
+    async def ended(self, command: DispatchCommand) -> DispatchResult | None:
+        """Tell how an attempt ended whose end the workflow has not heard of; None when it has none.
+
+        Args:
+            command: Which attempt.
+        """
+        known = await self._known(command)
+        if known is None or known.status == AttemptStatus.RUNNING:
+            return None
+        return _finished(command, _finish_of(known))
+
     async def start(
         self,
         command: DispatchCommand,

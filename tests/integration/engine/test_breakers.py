@@ -127,7 +127,7 @@ async def test_pushback_parks_the_whole_host(platform: Platform, target: Target)
     first = await platform.report(webhook(target.url))
     await platform.reaches_attempts(first, 1)
 
-    other = await platform.report(webhook(target.url, url=f"{target.url}/hook?another"))
+    other = await platform.report({**webhook(target.url), "url": f"{target.url}/hook?another"})
     task = await platform.reaches(other, "parked")
     assert task.parked_for == "pushback"
     assert "asked to be left alone" in task.why

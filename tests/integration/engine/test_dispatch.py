@@ -18,6 +18,7 @@ from temporalio.testing import ActivityEnvironment
 from tests.integration.engine.harness import GROUP, NAMESPACE, NODE, Platform, webhook
 from tests.integration.engine.target import Reply, Target, answer
 
+from redrive.activities.admission import Admission
 from redrive.activities.directory import NodeDirectory
 from redrive.activities.dispatch import Dispatcher
 from redrive.core.messages import DispatchCommand, DispatchResult
@@ -37,7 +38,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def dispatcher(idle: Platform, http: httpx.AsyncClient) -> Dispatcher:
-    return Dispatcher(idle.database, http, NodeDirectory(idle.database, Random(1)))
+    return Dispatcher(idle.database, http, NodeDirectory(idle.database, Random(1)), Admission(idle.database))
 
 
 def command(task_id: UUID, **changes: object) -> DispatchCommand:

@@ -143,7 +143,7 @@ async def _open(
     """Open an attempt, if its target may have it."""
     ticket = await services.admission.ask(command)
     if isinstance(ticket, DispatchResult):
-        return ticket
+        return await ledger.ended(command) or ticket
     try:
         delivery = await ledger.start(command, node_id=worker, probe=ticket.probe)
     except BaseException:

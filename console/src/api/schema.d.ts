@@ -1004,6 +1004,108 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/breakers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Breakers
+         * @description List the breakers of all targets that have been tried, by key. A key for a group sees those of its scenes.
+         */
+        get: operations["breakers-list_breakers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/breakers/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Breaker
+         * @description Show the breaker of a target, with what happened to it.
+         */
+        get: operations["breakers-get_breaker"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/breakers/{key}/open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Breaker
+         * @description Hold a breaker open: nothing goes to its target, and what falls due is parked.
+         *
+         *     It holds everywhere a second later. Afterwards the target is probed before everything returns to it.
+         */
+        post: operations["breakers-open_breaker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/breakers/{key}/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Close Breaker
+         * @description Hold a breaker closed: attempts go, however many fail. What is parked returns by slow start.
+         */
+        post: operations["breakers-close_breaker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/breakers/{key}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release Breaker
+         * @description Let a breaker that a person holds move by itself again.
+         */
+        post: operations["breakers-release_breaker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/limits": {
         parameters: {
             query?: never;
@@ -2117,6 +2219,22 @@ export interface components {
             executor?: string | null;
             /** Task Queue */
             task_queue?: string | null;
+            /** Scene */
+            scene?: string | null;
+            /** Target Key */
+            target_key?: string | null;
+            /** Slot */
+            slot?: ("budget" | "limit") | null;
+            /**
+             * Forced
+             * @default false
+             */
+            forced: boolean;
+            /**
+             * Returning
+             * @default false
+             */
+            returning: boolean;
         };
         /**
          * AttemptError
@@ -2414,6 +2532,215 @@ export interface components {
             pointer: string;
             /** Equals */
             equals: string | boolean | number | null;
+        };
+        /**
+         * BreakerDetail
+         * @description A breaker with what happened to it, the newest first.
+         */
+        BreakerDetail: {
+            /**
+             * Key
+             * @description Its target: `host:` and the host of webhooks, or `scene:` with group and scene.
+             */
+            key: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "host" | "scene";
+            /**
+             * State
+             * @description Where it stands by itself.
+             * @enum {string}
+             */
+            state: "closed" | "open" | "half_open";
+            /** @description What a person wants instead; null for nothing. */
+            override: components["schemas"]["BreakerOverride"] | null;
+            /** Opened At */
+            opened_at: string | null;
+            /**
+             * Open Until
+             * @description When probes begin.
+             */
+            open_until: string | null;
+            /**
+             * Why
+             * @description What opened it; empty while it is closed.
+             */
+            why: string;
+            /**
+             * Failure Rate
+             * @description Share of the attempts in the window that failed.
+             */
+            failure_rate: number;
+            /**
+             * Count
+             * @description Attempts in the window.
+             */
+            count: number;
+            /**
+             * Budget Tokens
+             * @description What is left of the retry budget; below half, attempts wait.
+             */
+            budget_tokens: number;
+            /** Budget Capacity */
+            budget_capacity: number;
+            /**
+             * Ramp Rate
+             * @description Attempts per second of the slow start under way; null for none.
+             */
+            ramp_rate: number | null;
+            /**
+             * Pushback Until
+             * @description Until when the target asked to be left alone.
+             */
+            pushback_until: string | null;
+            /**
+             * Parked
+             * @description Tasks that wait for the target.
+             */
+            parked: number;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** History */
+            history: components["schemas"]["BreakerEvent"][];
+        };
+        /**
+         * BreakerEvent
+         * @description Something that happened to a breaker.
+         */
+        BreakerEvent: {
+            /** Kind */
+            kind: string;
+            /** Why */
+            why: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+        };
+        /**
+         * BreakerHold
+         * @description What a person wants of a breaker.
+         */
+        BreakerHold: {
+            /**
+             * Reason
+             * @description Why, for everybody who wonders.
+             * @default
+             */
+            reason: string;
+            /**
+             * Until
+             * @description When it ends by itself; null when a person ends it.
+             */
+            until?: string | null;
+        };
+        /**
+         * BreakerOverride
+         * @description A person holds the breaker open or closed.
+         */
+        BreakerOverride: {
+            /**
+             * Position
+             * @enum {string}
+             */
+            position: "open" | "closed";
+            /** Author */
+            author: string;
+            /** Reason */
+            reason: string;
+            /** Until */
+            until: string | null;
+        };
+        /**
+         * BreakerRelease
+         * @description The end of what a person wanted.
+         */
+        BreakerRelease: {
+            /**
+             * Reason
+             * @description Why, for everybody who wonders.
+             * @default
+             */
+            reason: string;
+        };
+        /**
+         * BreakerResource
+         * @description What is known of a target, and what follows from it.
+         */
+        BreakerResource: {
+            /**
+             * Key
+             * @description Its target: `host:` and the host of webhooks, or `scene:` with group and scene.
+             */
+            key: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "host" | "scene";
+            /**
+             * State
+             * @description Where it stands by itself.
+             * @enum {string}
+             */
+            state: "closed" | "open" | "half_open";
+            /** @description What a person wants instead; null for nothing. */
+            override: components["schemas"]["BreakerOverride"] | null;
+            /** Opened At */
+            opened_at: string | null;
+            /**
+             * Open Until
+             * @description When probes begin.
+             */
+            open_until: string | null;
+            /**
+             * Why
+             * @description What opened it; empty while it is closed.
+             */
+            why: string;
+            /**
+             * Failure Rate
+             * @description Share of the attempts in the window that failed.
+             */
+            failure_rate: number;
+            /**
+             * Count
+             * @description Attempts in the window.
+             */
+            count: number;
+            /**
+             * Budget Tokens
+             * @description What is left of the retry budget; below half, attempts wait.
+             */
+            budget_tokens: number;
+            /** Budget Capacity */
+            budget_capacity: number;
+            /**
+             * Ramp Rate
+             * @description Attempts per second of the slow start under way; null for none.
+             */
+            ramp_rate: number | null;
+            /**
+             * Pushback Until
+             * @description Until when the target asked to be left alone.
+             */
+            pushback_until: string | null;
+            /**
+             * Parked
+             * @description Tasks that wait for the target.
+             */
+            parked: number;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
         };
         /**
          * BreakerRule
@@ -2827,8 +3154,13 @@ export interface components {
          *         kind: `finished`: the attempt ran and has an outcome. `unavailable`: nobody could take it, no attempt was spent.
          *             `late`: the generation's time is over, no attempt was spent. `superseded`: the task has ended or lives in
          *             another generation, so the workflow has nothing left to do. `retargeted`: the task has got another target or
-         *             executor, so it must be sent again, no attempt was spent.
-         *         why: What stood in the way, when nobody could take it.
+         *             executor, so it must be sent again, no attempt was spent. `parked`: its target is known to be away, no
+         *             attempt was spent. `deferred`: it has a slot at `until`, and comes back then; no attempt was spent.
+         *         why: What stood in the way, when it did not run.
+         *         until: When its slot is, or the earliest moment at which its target may be back; None when nobody knows.
+         *         parked_for: What it waits for when it is parked (`redrive.core.states.ParkedFor`).
+         *         slot: Which slot it was given (see `DispatchCommand`).
+         *         deliveries: How often the attempt was delivered: more than once when a worker was lost under it.
          *         status: How the attempt ended.
          *         error_type: Class name of the error.
          *         http_status: Status of the answer.
@@ -2843,19 +3175,30 @@ export interface components {
          *         policy_version: Its version.
          *         executor: The executor that the task has now, when it is `retargeted`.
          *         task_queue: The group's own task queue that it goes to now; None for none.
-         *         target_key: What its breaker is named by now.
+         *         target_key: What its breaker is named by now; None where that is known.
          */
         DispatchResult: {
             /**
              * Kind
              * @enum {string}
              */
-            kind: "finished" | "unavailable" | "late" | "superseded" | "retargeted";
+            kind: "finished" | "unavailable" | "late" | "superseded" | "retargeted" | "parked" | "deferred";
             /**
              * Why
              * @default
              */
             why: string;
+            /** Until */
+            until?: string | null;
+            /** Parked For */
+            parked_for?: string | null;
+            /** Slot */
+            slot?: string | null;
+            /**
+             * Deliveries
+             * @default 1
+             */
+            deliveries: number;
             /** Status */
             status?: string | null;
             /** Error Type */
@@ -4202,6 +4545,13 @@ export interface components {
         Page_AuditEntryResource_: {
             /** Items */
             items: components["schemas"]["AuditEntryResource"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+        };
+        /** Page[BreakerResource] */
+        Page_BreakerResource_: {
+            /** Items */
+            items: components["schemas"]["BreakerResource"][];
             /** Next Cursor */
             next_cursor?: string | null;
         };
@@ -12789,6 +13139,488 @@ export interface operations {
             };
             /** @description What the request is about does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "breakers-list_breakers": {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BreakerResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "breakers-get_breaker": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Its target: `host:api.example`, or `scene:orders/charge-card`. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BreakerDetail"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "breakers-open_breaker": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Its target: `host:api.example`, or `scene:orders/charge-card`. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BreakerHold"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BreakerDetail"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "breakers-close_breaker": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Its target: `host:api.example`, or `scene:orders/charge-card`. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BreakerHold"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BreakerDetail"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "breakers-release_breaker": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Its target: `host:api.example`, or `scene:orders/charge-card`. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BreakerRelease"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BreakerDetail"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

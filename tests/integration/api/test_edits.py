@@ -78,7 +78,8 @@ async def test_revisions_come_in_pages_the_newest_first(api: Api) -> None:
     for amount in range(4):
         await api.patch(f"/v1/tasks/{task['id']}", {"kwargs": {"amount": amount}})
 
-    path, found, cursor = f"/v1/tasks/{task['id']}/payloads", [], None
+    path, cursor = f"/v1/tasks/{task['id']}/payloads", None
+    found: list[tuple[int, int]] = []
     while page := (await api.get(path, limit=2, cursor=cursor)).json():
         found += [(item["revision"], item["kwargs"]["amount"]) for item in page["items"]]
         cursor = page["next_cursor"]

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from pathlib import Path
 from typing import Any
@@ -427,3 +429,28 @@ async def _finish(client: Redrive, platform: Platform, task_id: UUID, delivery: 
 
 def _nothing() -> None:
     pass
+
+
+async def test_the_code_of_the_page_about_workers_runs_an_attempt(
+    stack: Platform, serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sdk" / "worker.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    code = code.replace("http://redrive:8600", serving.url)
+    code = code.replace("temporal:7233", stack.settings.temporal_address or "")
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", stack.client.namespace)
+    monkeypatch.setenv("REDRIVE_SPOOL", str(tmp_path / "spool"))
+    done = threading.Event()
+    names: dict[str, Any] = {"__name__": "shop", "do_other_work": lambda: done.wait(60)}
+
+    script = asyncio.create_task(asyncio.to_thread(exec, code, names))
+    try:
+        await eventually(lambda: "charge" in names or script.done())
+        task_id = await report(names["redrive"], "shop.charge", args=["o-1"])
+        task = await stack.ends(task_id)
+    finally:
+        done.set()
+        await script
+
+    assert (task.status, task.target) == ("succeeded", {"kind": "worker", "task_queue": "orders-retries"})
+    names["redrive"].close()

@@ -37,7 +37,7 @@ def test_the_event_has_the_shape_that_it_shows() -> None:
         status="dead", dead_reason="exhausted", why="", generation=1, attempts=12, max_attempts=12, priority=3,
         target={"kind": "node"}, policy_version=1, error_type="TimeoutError", error_message="", created_at=NOW,
         updated_at=NOW, finished_at=NOW, deadline=None, idempotency_key=None, business_key="o-1", parent_id=None,
-        metadata_={},
+        metadata_={}, payload_hash="", policy={}, started_at=NOW,
     )  # fmt: skip
 
     event = event_document(task)

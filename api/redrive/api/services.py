@@ -9,6 +9,7 @@ from redrive.api.access import KeyRing
 from redrive.api.configuration import Configurations
 from redrive.api.engine import Engine
 from redrive.api.events import Feed
+from redrive.api.metrics import Metrics
 from redrive.api.operations import Operations
 from redrive.api.overview import EngineProbe, Overviews
 from redrive.api.redrives import Redrives
@@ -38,6 +39,7 @@ class Services:
         probe: Tells whether Temporal answers.
         overviews: Makes overviews.
         feed: Tells what changes.
+        metrics: Writes figures for monitoring.
     """
 
     settings: Settings
@@ -54,6 +56,7 @@ class Services:
     probe: EngineProbe
     overviews: Overviews
     feed: Feed
+    metrics: Metrics
 
 
 def make_services(settings: Settings) -> Services:
@@ -78,4 +81,5 @@ def make_services(settings: Settings) -> Services:
         probe=probe,
         overviews=Overviews(database, probe, settings),
         feed=Feed(database),
+        metrics=Metrics(database, probe),
     )

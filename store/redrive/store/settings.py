@@ -39,6 +39,8 @@ class Settings(BaseSettings):
         worker_concurrency: Attempts in flight per worker process.
         alerts_seconds: Time between two evaluations of an alert rule, in seconds; costly ones are evaluated less often.
         reconcile_seconds: Time between two comparisons of engine and mirror, in seconds.
+        worker_metrics_address: `host:port` where a worker process shows Prometheus what Temporal's SDK measures of it;
+            None shows nothing. The API has `/metrics` of its own.
         shutdown_seconds: How long a stopping process may finish what it has begun, in seconds.
         archive_dir: Folder for tasks that are archived before they are deleted; None for no archive.
         log_level: Least severe level that is logged.
@@ -63,6 +65,9 @@ class Settings(BaseSettings):
     worker_concurrency: Annotated[int, Field(ge=1, le=2000)] = 100
     alerts_seconds: Annotated[float, Field(ge=0.05, le=3600)] = 5
     reconcile_seconds: Annotated[float, Field(ge=1)] = 60
+    worker_metrics_address: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$")] | None = (
+        None
+    )
     shutdown_seconds: Annotated[float, Field(ge=0)] = 10
     archive_dir: Path | None = None
     log_level: LogLevel = "info"

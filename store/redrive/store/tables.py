@@ -779,6 +779,16 @@ class AttemptTally(Table, table=True):
     failed: int = _number(0, BigInteger)
 
 
+class AttemptTotal(Table, table=True):
+    """How many attempts of a scene have ended since the beginning, and how many of them failed."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    scene: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = _number(0, BigInteger)
+    failed: int = _number(0, BigInteger)
+
+
 class LagTally(Table, table=True):
     """How many attempts of a group that ended in a span of time had begun how late (`redrive.core.histogram`)."""
 

@@ -64,6 +64,11 @@ _FOLD_ATTEMPTS: Final = text(
         FROM spanned GROUP BY 1, 2, 3, 4, 5
         ON CONFLICT (namespace, seconds, at, "group", scene)
             DO UPDATE SET count = known.count + EXCLUDED.count, failed = known.failed + EXCLUDED.failed
+    ), total AS (
+        INSERT INTO attempt_totals AS known (namespace, "group", scene, count, failed)
+        SELECT namespace, "group", scene, count(*), count(*) FILTER (WHERE failed) FROM taken GROUP BY 1, 2, 3
+        ON CONFLICT (namespace, "group", scene)
+            DO UPDATE SET count = known.count + EXCLUDED.count, failed = known.failed + EXCLUDED.failed
     ), by_lag AS (
         INSERT INTO lag_tallies AS known (namespace, seconds, at, "group", bucket, count)
         SELECT namespace, seconds, at, "group", lag_bucket, count(*) FROM spanned GROUP BY 1, 2, 3, 4, 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -11,6 +12,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from redrive.core.errors import RedriveError
@@ -39,7 +41,7 @@ class MissingSearchAttributes(RedriveError):
         )
 
 
-async def connect(settings: Settings, *, lazy: bool = False) -> Client:
+async def connect(settings: Settings, *, lazy: bool = False, metrics_address: str | None = None) -> Client:
     """Connect to Temporal.
 
     What the settings leave out comes from Temporal's own environment configuration, so that TLS, API keys and
@@ -48,6 +50,7 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
     Args:
         settings: Where Temporal is.
         lazy: Whether to put off the connection until the first call. A worker cannot.
+        metrics_address: `host:port` where the SDK shows Prometheus what it measures; None shows nothing.
 
     Returns:
         The client.
@@ -61,7 +64,16 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
     if settings.temporal_namespace is not None:
         config["namespace"] = settings.temporal_namespace
     config.setdefault("target_host", "localhost:7233")
-    return await Client.connect(**config, lazy=lazy)
+    if metrics_address is None:
+        return await Client.connect(**config, lazy=lazy)
+    return await Client.connect(**config, lazy=lazy, runtime=_measured(metrics_address))
+
+
+@cache
+def _measured(address: str) -> Runtime:
+    """Make the SDK's engine with an exporter: once, since it listens from then on, whether Temporal answers or not."""
+    exporter = PrometheusConfig(bind_address=address, durations_as_seconds=True)
+    return Runtime(telemetry=TelemetryConfig(metrics=exporter))
 
 
 async def prepare(settings: Settings) -> None:

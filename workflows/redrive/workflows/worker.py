@@ -153,7 +153,7 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     wait = 0.5
     while not stop.is_set():
         try:
-            client = await connect(settings)
+            client = await connect(settings, metrics_address=settings.worker_metrics_address)
             await add_search_attributes(client)
         except (RuntimeError, RPCError) as error:
             _LOG.warning("Temporal does not answer, next try in %.1f s: %s", wait, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import console, database, idle, lag, reports, throughput
+from bench import console, database, fairness, idle, lag, reports, scenarios, throughput
 from bench.table import machine
 
 MEASUREMENTS: dict[str, Callable[[], str]] = {
@@ -15,6 +15,8 @@ MEASUREMENTS: dict[str, Callable[[], str]] = {
     "idle": idle.measure,
     "database": database.measure,
     "console": console.measure,
+    "fairness": fairness.measure,
+    "scenarios": scenarios.measure,
 }
 
 

@@ -83,7 +83,7 @@ def running(*, worker: bool = True, temporal: bool = True) -> Generator[Stack]:
         stack.spawn("target", "-m", "bench.target", str(target_port))
         if worker:
             stack.spawn("worker", "-m", "redrive.cli", "worker")
-        wait_until(lambda: _answers(f"{stack.api}/readyz"), 30)
+        wait_until(lambda: _answers(f"{stack.api}/readyz"), 120)
         yield stack
 
 

@@ -480,6 +480,7 @@ def _evidence(result: DispatchResult, policy: Policy) -> str | None:
         http_status=result.http_status,
         retry_after_seconds=result.retry_after_seconds,
         stop=result.stop,
+        error_bases=tuple(result.error_bases),
     )
     action = result.action or classify(policy.classification, outcome).action
     return evidence(outcome, cast("Action", action))

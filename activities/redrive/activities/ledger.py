@@ -305,6 +305,7 @@ def _finished(command: DispatchCommand, finish: Finish) -> DispatchResult:
         "finished",
         status=finish.status.value,
         error_type=finish.error_type,
+        error_bases=list(finish.error_bases),
         http_status=finish.http_status,
         retry_after_seconds=finish.retry_after_seconds,
         stop=finish.stop,
@@ -319,6 +320,7 @@ def _finished(command: DispatchCommand, finish: Finish) -> DispatchResult:
             retry_after_seconds=finish.retry_after_seconds,
             stop=finish.stop,
             fingerprint=finish.fingerprint,
+            error_bases=finish.error_bases,
         )
         rules = tuple(decode(Rule, rule, "classification") for rule in command.classification)
         verdict = classify(rules, outcome, Details(finish.error_message, finish.response))
@@ -336,4 +338,5 @@ def _finish_of(attempt: Attempt) -> Finish:
         retry_after_seconds=attempt.retry_after_seconds,
         stop=attempt.stop,
         fingerprint=attempt.fingerprint,
+        error_bases=tuple(attempt.error_bases),
     )

@@ -210,6 +210,7 @@ class DispatchResult:
         deliveries: How often the attempt was delivered: more than once when a worker was lost under it.
         status: How the attempt ended.
         error_type: Class name of the error.
+        error_bases: Class names of the bases of its class, nearest first.
         http_status: Status of the answer.
         retry_after_seconds: What the target asked for.
         stop: Whether the client said: do not retry.
@@ -238,6 +239,7 @@ class DispatchResult:
     stop: bool = False
     snooze: bool = False
     fingerprint: str | None = None
+    error_bases: list[str] = field(default_factory=list[str])
     action: str | None = None
     why_action: str = ""
     action_seconds: float | None = None

@@ -31,6 +31,7 @@ class Finish:
     retry_after_seconds: float | None = None
     stop: bool = False
     logs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    error_bases: tuple[str, ...] = ()
 
 
 _FINISH: Final = text(
@@ -38,7 +39,7 @@ _FINISH: Final = text(
     UPDATE attempts SET status = :status, finished_at = clock_timestamp(), http_status = :http_status,
         response = :response, error_type = :error_type, error_message = :error_message, error_stack = :error_stack,
         fingerprint = :fingerprint, retry_after_seconds = :retry_after_seconds, stop = :stop,
-        logs = CAST(:logs AS jsonb)
+        logs = CAST(:logs AS jsonb), error_bases = CAST(:error_bases AS jsonb)
     WHERE task_id = :task_id AND generation = :generation AND number = :number AND deliveries = :delivery
         AND status = 'running'
     RETURNING number
@@ -73,6 +74,7 @@ async def finish_attempt(session: AsyncSession, command: DispatchCommand, delive
         "retry_after_seconds": finish.retry_after_seconds,
         "stop": finish.stop,
         "logs": json.dumps(finish.logs),
+        "error_bases": json.dumps(finish.error_bases),
     }
     return (await session.execute(_FINISH, values)).first() is not None
 

@@ -360,6 +360,7 @@ class Attempt(Table, table=True):
     error_type: str | None = Field(default=None, sa_column=_text(nullable=True))
     error_message: str | None = Field(default=None, sa_column=_text(nullable=True))
     error_stack: str | None = Field(default=None, sa_column=_text(nullable=True))
+    error_bases: list[str] = Field(default_factory=list, sa_column=_document("[]"))
     fingerprint: str | None = Field(default=None, sa_column=_text(nullable=True))
     retry_after_seconds: float | None = Field(default=None)
     stop: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})

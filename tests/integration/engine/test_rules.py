@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from tests.integration.engine.harness import NODE, QUICK, Platform, webhook
 from tests.integration.engine.target import Reply, Target, answer
 
@@ -79,3 +80,16 @@ async def test_nothing_runs_in_quiet_hours_until_a_person_wants_it(platform: Pla
 
     await platform.update(task_id, "retry", RetryNow())
     assert (await platform.ends(task_id)).status == "succeeded"
+
+
+@pytest.mark.parametrize("looks_inside", [False, True])
+async def test_a_rule_names_a_base_of_the_error(platform: Platform, target: Target, looks_inside: bool) -> None:
+    target.say(
+        answer("failed", error={"type": "bank.CardLost", "message": "m", "bases": ["bank.Refused", "ValueError"]})
+    )
+    await platform.register(target.url)
+    rules = [{"error": "Refused", "action": "dead"}, *[{"message": "never", "action": "retry"}] * looks_inside]
+
+    task = await platform.ends(await platform.report(NODE, {**QUICK, "classification": rules}))
+
+    assert (task.status, task.dead_reason, task.attempts) == ("dead", "rejected", 1)

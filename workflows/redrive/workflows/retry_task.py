@@ -368,7 +368,10 @@ class RetryTask:
 
     async def _defer(self, result: DispatchResult) -> None:
         """Wait for the slot that the next attempt has."""
-        self._due_at = _instant(result.until) if result.until else workflow.now()
+        now, ends_at = workflow.now(), self._clock.ends_at(self._policy)
+        slot = _instant(result.until) if result.until else now
+        # A slot past its end is none: it dies when its time is over.
+        self._due_at = slot if ends_at is None else min(slot, max(ends_at, now))
         self._task.slot, self._why = result.slot, result.why
         self._task.parked = self._task.parked_for = None
         await self._mirror()
@@ -611,6 +614,7 @@ def _outcome(result: DispatchResult) -> Outcome:
         retry_after_seconds=result.retry_after_seconds,
         stop=result.stop,
         fingerprint=result.fingerprint,
+        error_bases=tuple(result.error_bases),
     )
 
 

@@ -114,6 +114,8 @@ class Suffering:
                 writer.write(f"HTTP/1.1 {said.status} -\r\ncontent-length: 2\r\n{later}\r\n{{}}".encode())
                 await writer.drain()
         writer.close()
+        with suppress(ConnectionError, asyncio.CancelledError):
+            await writer.wait_closed()
 
 
 @contextmanager
@@ -123,12 +125,17 @@ def serving(*targets: Suffering) -> Generator[None]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
+    servers: list[asyncio.Server] = []
+
     async def start() -> None:
         for target in targets:
             server = await asyncio.start_server(target.connection, "127.0.0.1", 0, backlog=1024)
+            servers.append(server)
             target.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
     async def stop() -> None:
+        for server in servers:
+            server.close()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()

@@ -3163,6 +3163,7 @@ export interface components {
          *         deliveries: How often the attempt was delivered: more than once when a worker was lost under it.
          *         status: How the attempt ended.
          *         error_type: Class name of the error.
+         *         error_bases: Class names of the bases of its class, nearest first.
          *         http_status: Status of the answer.
          *         retry_after_seconds: What the target asked for.
          *         stop: Whether the client said: do not retry.
@@ -3219,6 +3220,8 @@ export interface components {
             snooze: boolean;
             /** Fingerprint */
             fingerprint?: string | null;
+            /** Error Bases */
+            error_bases?: string[];
             /** Action */
             action?: string | null;
             /**

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import console, database, fairness, idle, lag, reports, scenarios, throughput
+from bench import console, database, dead_letters, fairness, idle, lag, reports, scenarios, throughput
 from bench.table import machine
 
 MEASUREMENTS: dict[str, Callable[[], str]] = {
@@ -14,6 +14,7 @@ MEASUREMENTS: dict[str, Callable[[], str]] = {
     "lag": lag.measure,
     "idle": idle.measure,
     "database": database.measure,
+    "dead": dead_letters.measure,
     "console": console.measure,
     "fairness": fairness.measure,
     "scenarios": scenarios.measure,

@@ -72,7 +72,7 @@ class Archive:
             raise NoArchive
         path = self._folder / namespace / f"{now.astimezone(UTC):%Y-%m-%d}.{self._process}.jsonl"
         text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
-        await asyncio.to_thread(_append, path, text.encode(errors="surrogatepass"))
+        await asyncio.to_thread(_append, path, text.encode(errors="backslashreplace"))
         return path
 
 

@@ -19,7 +19,12 @@ from redrive.core.wire import MAX_TASK_BYTES
 MAX_BODY_BYTES: Final = MAX_TASK_BYTES
 MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
 MAX_CONFIG_BYTES: Final = 16 * 1024 * 1024
-_LIMITS: Final[Mapping[str, int]] = {"/v1/tasks/batch": MAX_BATCH_BYTES, "/v1/config": MAX_CONFIG_BYTES}
+MAX_IMPORT_BYTES: Final = 4 * 1024 * 1024 * 1024
+_LIMITS: Final[Mapping[str, int]] = {
+    "/v1/tasks/batch": MAX_BATCH_BYTES,
+    "/v1/config": MAX_CONFIG_BYTES,
+    "/v1/tasks/import": MAX_IMPORT_BYTES,  # read line by line
+}
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 

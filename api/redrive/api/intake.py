@@ -110,7 +110,7 @@ class Intake:
                     met = await _meet(session, older) if older else Inserted(set(), {})
                     ids |= met.ids
                     for task in ordered:
-                        if task.finished_at is not None and task.id in ids:
+                        if task.finished_at is not None and task.id in ids and not task.is_restored:
                             await insert_callback(session, task.id)  # it has ended before it could begin
                 return await self._again(Inserted(ids, {**met.known, **again}, met.waiting), older)
             except OperationalError as error:

@@ -76,6 +76,7 @@ async def export(session: AsyncSession, namespace: str) -> ConfigDocument:
         auto_create=row.auto_create,
         policy=row.policy,
         callback_policy=row.callback_policy,
+        retention=row.retention,
         groups=groups,
         limits=limited,
     )
@@ -295,7 +296,7 @@ def _place(namespace: str, change: ConfigChange) -> Place:
     return Place(namespace, group, scene or None)
 
 
-_OWN: Final = frozenset({"description", "auto_create", "enabled", "policy"}) | SETTINGS
+_OWN: Final = frozenset({"description", "auto_create", "enabled", "policy", "retention"}) | SETTINGS
 _SCHEMA: Final = "payload_schema"
 
 

@@ -153,6 +153,14 @@ POLICY_VERSION_NOT_FOUND: Final = Kind(
     "policy-version-not-found", 404, "The scene's policy has no such version",
     "`GET /v1/groups/{group}/scenes/{scene}/policies` lists the versions.",
 )  # fmt: skip
+DEAD_LETTER_GROUP_NOT_FOUND: Final = Kind(
+    "dead-letter-group-not-found", 404, "There are no dead letters of this error",
+    "They may have been replayed or deleted. `GET /v1/dead-letters/groups` lists the errors that there are.",
+)  # fmt: skip
+ARCHIVE_NOT_SET: Final = Kind(
+    "archive-not-set", 409, "There is no archive",
+    "Set `REDRIVE_ARCHIVE_DIR` to a folder for every API and worker process, or delete without an archive.",
+)  # fmt: skip
 IN_USE: Final = Kind(
     "in-use", 409, "Tasks that are not finished still need it",
     "Wait until they have ended, or cancel them; `GET /v1/tasks` with the group and the scene lists them.",

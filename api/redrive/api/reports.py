@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final, cast
@@ -69,6 +69,23 @@ class Duplicate:
 Outcome = Accepted | Duplicate | Refusal
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a task ended elsewhere, before it came here.
+
+    Attributes:
+        reason: Why it is a dead letter.
+        why: The same in words.
+        created_at: When it was reported.
+        finished_at: When it died.
+    """
+
+    reason: DeadReason
+    why: str
+    created_at: datetime
+    finished_at: datetime
+
+
 class Reporter:
     """Takes reports.
 
@@ -98,23 +115,30 @@ class Reporter:
             raise outcome
         return outcome
 
-    async def take_batch(self, access: Access, documents: Sequence[Any]) -> list[Outcome]:
+    async def take_batch(
+        self, access: Access, documents: Sequence[Any], ends: Sequence[End | None] | None = None
+    ) -> list[Outcome]:
         """Take many reports, each with an outcome of its own.
 
         Args:
             access: Who reports.
-            documents: The reports as they came.
+            documents: The reports as they came; a refusal stands for one that could not be read.
+            ends: For each report how it ended elsewhere, to be a dead letter here; None where it is to be retried.
 
         Returns:
             An outcome for each, in their order.
         """
-        return await self._take(access, [_read(document) for document in documents])
+        return await self._take(access, [_read(document) for document in documents], ends)
 
-    async def _take(self, access: Access, reports: Sequence[TaskReport | Refusal]) -> list[Outcome]:
+    async def _take(
+        self, access: Access, reports: Sequence[TaskReport | Refusal], ends: Sequence[End | None] | None = None
+    ) -> list[Outcome]:
         now = datetime.now(UTC)
         names = {_scene_of(report) for report in reports if not isinstance(report, Refusal)}
         known = await self._configurations.find(access.namespace, names) if names else {}
         outcomes = [self._prepare(access, report, known, now) for report in reports]
+        if ends is not None:
+            outcomes = [_ended(outcome, end) for outcome, end in zip(outcomes, ends, strict=True)]
         accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
         if not accepted:
             return outcomes
@@ -259,7 +283,27 @@ def check_payload(
         raise invalid(problems)
 
 
+def _ended(outcome: Outcome, end: End | None) -> Outcome:
+    """Let a task be the dead letter that it was elsewhere. Who was to be told of its end has been told."""
+    if end is None or not isinstance(outcome, Accepted):
+        return outcome
+    task = replace(
+        outcome.task,
+        status=TaskStatus.DEAD,
+        dead_reason=end.reason,
+        why=end.why,
+        delay_seconds=None,
+        next_attempt_at=None,
+        created_at=end.created_at,
+        finished_at=end.finished_at,
+        is_restored=True,
+    )
+    return Accepted(task, outcome.payload)
+
+
 def _read(document: Any) -> TaskReport | Refusal:
+    if isinstance(document, Refusal):
+        return document
     try:
         report = _REPORT.validate_python(document)
     except ValidationError as error:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from redrive.activities.admission import Admission
+from redrive.activities.archive import Archive, Remover
 from redrive.api.access import KeyRing
 from redrive.api.configuration import Configurations
 from redrive.api.engine import Engine
 from redrive.api.events import Feed
+from redrive.api.importing import Importer
 from redrive.api.metrics import Metrics
 from redrive.api.operations import Operations
 from redrive.api.overview import EngineProbe, Overviews
@@ -35,6 +37,8 @@ class Services:
         redrives: Carries out operations on many tasks.
         restraints: Knows limits and pauses.
         admission: Tells whether attempts of groups' own workers may go.
+        importer: Takes files of tasks.
+        remover: Deletes ended tasks, into the archive when one is wanted.
         links: Addresses of things that other programs show.
         probe: Tells whether Temporal answers.
         overviews: Makes overviews.
@@ -52,6 +56,8 @@ class Services:
     redrives: Redrives
     restraints: RestraintsCache
     admission: Admission
+    importer: Importer
+    remover: Remover
     links: Links
     probe: EngineProbe
     overviews: Overviews
@@ -66,17 +72,20 @@ def make_services(settings: Settings) -> Services:
     configurations = Configurations(database, auto_create=settings.auto_create)
     probe = EngineProbe(engine)
     restraints = RestraintsCache(database)
+    reporter = Reporter(database, configurations, settings.task_queue)
     return Services(
         settings=settings,
         database=database,
         engine=engine,
         keys=KeyRing(database, required=settings.require_api_key),
         configurations=configurations,
-        reporter=Reporter(database, configurations, settings.task_queue),
+        reporter=reporter,
+        importer=Importer(database, reporter),
         operations=Operations(database, engine, settings.task_queue),
         redrives=Redrives(database, engine, settings.task_queue),
         restraints=restraints,
         admission=Admission(database, restraints),
+        remover=Remover(database, Archive(settings.archive_dir)),
         links=Links(settings),
         probe=probe,
         overviews=Overviews(database, probe, settings),

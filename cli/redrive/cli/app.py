@@ -8,6 +8,7 @@ import typer
 from redrive.cli.alerts import alerts
 from redrive.cli.breakers import breakers
 from redrive.cli.config import config
+from redrive.cli.dead import dead
 from redrive.cli.dev import dev
 from redrive.cli.failure import Commands
 from redrive.cli.keys import keys
@@ -50,6 +51,7 @@ app.command(rich_help_panel="Run")(api)
 app.command(rich_help_panel="Run")(worker)
 app.command(rich_help_panel="Run")(migrate)
 app.add_typer(tasks, name="tasks", rich_help_panel="Tasks")
+app.add_typer(dead, name="dead", rich_help_panel="Tasks")
 app.command(rich_help_panel="Tasks")(report)
 app.add_typer(redrives, name="redrive", rich_help_panel="Tasks")
 app.add_typer(alerts, name="alerts", rich_help_panel="Tasks")

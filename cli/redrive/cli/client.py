@@ -1,6 +1,7 @@
 """Talks to Redrive's API, and turns what goes wrong into one line that says what to do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Annotated, Any, Self
@@ -116,6 +117,38 @@ class ApiClient:
         """Delete what is at a path."""
         self._request("DELETE", path)
 
+    @contextmanager
+    def lines(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        content: Iterable[bytes] | None = None,
+    ) -> Generator[Iterator[str]]:
+        """Send lines, or nothing, and read the answer line by line.
+
+        Args:
+            method: The HTTP method.
+            path: The path.
+            params: Query parameters; those that are None are left out.
+            content: JSON lines in chunks.
+
+        Yields:
+            The lines of the answer as they come, each with its end.
+        """
+        given = {name: value for name, value in params.items() if value is not None}
+        headers = None if content is None else {"Content-Type": "application/x-ndjson"}
+        # A long file takes the server longer than one request may: as long as it reads or writes, it is at work.
+        timeout = httpx.Timeout(None, connect=5.0)
+        with (
+            self._errors(),
+            self._http.stream(method, path, params=given, content=content, headers=headers, timeout=timeout) as answer,
+        ):
+            if not answer.is_success:
+                answer.read()
+                raise _refusal(answer, self._url)
+            yield (f"{line}\n" for line in answer.iter_lines())
+
     def page(self, path: str, params: Mapping[str, Any]) -> Page:
         """Return one page of a list."""
         document = self.get(path, params)
@@ -132,8 +165,16 @@ class ApiClient:
 
     def _request(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, document: Any = None) -> Any:
         given = {name: value for name, value in (params or {}).items() if value is not None}
-        try:
+        with self._errors():
             answer = self._http.request(method, path, params=given, json=document)
+        if answer.is_success:
+            return _document(answer, self._url)
+        raise _refusal(answer, self._url)
+
+    @contextmanager
+    def _errors(self) -> Generator[None]:
+        try:
+            yield
         except httpx.TimeoutException as error:
             raise CommandError(f"Redrive at {self._url} did not answer in time; see its log") from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -141,9 +182,6 @@ class ApiClient:
                 f"cannot reach Redrive at {self._url} ({error}); start it with `redrive dev`, "
                 f"or name another address with --url or REDRIVE_URL"
             ) from error
-        if answer.is_success:
-            return _document(answer, self._url)
-        raise _refusal(answer, self._url)
 
 
 def _document(answer: httpx.Response, url: str) -> Any:

@@ -2,16 +2,19 @@
 
 import json
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from redrive.cli.documents import as_object
 from redrive.cli.moments import relative
+from redrive.cli.plots import bars
 
 _STYLES = {
     "pending": "bright_black",
@@ -34,6 +37,17 @@ _ID_WIDTH = 36  # an id that is cut cannot be copied
 def console() -> Console:
     """Return the console for standard output."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+@contextmanager
+def progress(*, enabled: bool = True) -> Iterator[Progress]:
+    """Show progress on standard error, when that is a terminal."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not (enabled and console.is_terminal)) as shown:
+        yield shown
 
 
 def state(task: Mapping[str, Any]) -> Text:
@@ -116,6 +130,34 @@ def attempt_table(attempts: Iterable[Mapping[str, Any]], now: datetime) -> Table
             Text(str(attempt.get("why") or "")),
         )
     return table
+
+
+def error_table(groups: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """Return dead letters by error as a table, one line each; a spark for each hour of the last day."""
+    columns = ("fingerprint", "count", "last day", "first seen", "last seen", "state")
+    table = _table(*columns, "where", "error", whole=columns)
+    for group in groups:
+        scenes = [f"{scene['group']}/{scene['scene']}" for scene in group["scenes"]]
+        more = f" and {len(scenes) - 2} more" if len(scenes) > 2 else ""
+        table.add_row(
+            Text(group["fingerprint"]),
+            Text(f"{group['count']:,}"),
+            Text(bars(group["sparkline"]["counts"])),
+            Text(when(group["first_seen"], now)),
+            Text(when(group["last_seen"], now)),
+            _error_state(group, now),
+            Text(", ".join(scenes[:2]) + more),
+            Text(error_line({"type": group["error_type"], "message": group["message"]}) or "no error"),
+        )
+    return table
+
+
+def _error_state(group: Mapping[str, Any], now: datetime) -> Text:
+    words = Text("rising", "bold red") if group["rising"] else Text("seen" if group["acknowledged"] else "new")
+    until = group["muted_until"]
+    if until is not None and datetime.fromisoformat(until) > now:
+        words.append(", muted", "yellow")
+    return words
 
 
 def key_table(keys: Iterable[Sequence[str]]) -> Table:

@@ -1,23 +1,38 @@
 """`redrive tasks …`: find tasks, look at them, and act on them."""
 
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Group
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from redrive.cli import display
-from redrive.cli.client import DEFAULT_URL, ApiClient, ApiError, JsonOption, KeyOption, NamespaceOption, UrlOption
+from redrive.cli.client import (
+    DEFAULT_URL,
+    ApiClient,
+    ApiError,
+    JsonOption,
+    KeyOption,
+    NamespaceOption,
+    UrlOption,
+    describe_problem,
+)
 from redrive.cli.documents import write_json
 from redrive.cli.failure import CommandError, Commands, say_error
 from redrive.cli.moments import iso, parse_duration, parse_instant
 from redrive.core.states import DeadReason, TaskStatus
 
 tasks = typer.Typer(cls=Commands, help="Find tasks, look at them, and act on them.", no_args_is_help=True)
+
+_CHUNK = 64 * 1024
 
 IdsArgument = Annotated[
     list[str], typer.Argument(metavar="ID...", help="Ids of tasks; '-' reads them from standard input.")
@@ -211,6 +226,75 @@ def reschedule(
         # A delay counts from the API's clock, which may not be this machine's.
         due = {"delay_seconds": parse_duration(delay or "").total_seconds()}
     _act("reschedule", {**_operation(reason), **due}, ids, url, api_key, namespace, as_json)
+
+
+@tasks.command("import")
+def import_tasks(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="JSON lines (reports, exported dead letters) or a log in which the SDK left reports; '-' is standard "
+            "input.",
+        ),
+    ],
+    retry_dead: Annotated[
+        bool, typer.Option("--retry", help="Retry dead letters at once; otherwise they come back as dead letters.")
+    ] = False,
+    url: UrlOption = DEFAULT_URL,
+    api_key: KeyOption = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import tasks from a file. Doing it again makes no second task of what has been exported, or has a key."""
+    params = {"dead_letters": "retry" if retry_dead else "keep"}
+    results: list[dict[str, Any]] = []
+    sums: dict[str, Any] = {}
+    with (
+        ApiClient(url, api_key, namespace) as client,
+        display.progress(enabled=not as_json) as shown,
+        _input(file, shown) as content,
+        client.lines("POST", "/v1/tasks/import", params, content) as lines,
+    ):
+        for line in lines:
+            result: dict[str, Any] = json.loads(line)
+            if "accepted" in result:
+                sums = result
+            elif as_json:
+                results.append(result)
+            elif result.get("problem"):
+                say_error(f"line {result['line']}: {describe_problem(result['problem'])}")
+    if not sums:
+        raise CommandError("the answer broke off; import the file again, which makes no task twice")
+    if as_json:
+        write_json({**sums, "results": results})
+    else:
+        words = (
+            "{accepted} accepted, {duplicates} known already, {rejected} refused, {skipped} of {lines} lines skipped"
+        )
+        display.console().print(words.format(**sums))
+    if sums["rejected"]:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _input(file: str, shown: Progress) -> Iterator[Iterator[bytes]]:
+    """Open a file to be read in chunks, and show how far it has been read."""
+    if file == "-":
+        yield iter(lambda: sys.stdin.buffer.read(_CHUNK), b"")
+        return
+    try:
+        with Path(file).open("rb") as opened:
+            work = shown.add_task("importing", total=Path(file).stat().st_size)
+
+            def chunks() -> Iterator[bytes]:
+                while chunk := opened.read(_CHUNK):
+                    yield chunk
+                    shown.advance(work, len(chunk))
+
+            yield chunks()
+    except OSError as error:
+        raise CommandError(f"cannot read {file}: {error.strerror}") from error
 
 
 class _Answers:

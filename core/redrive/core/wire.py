@@ -36,6 +36,10 @@ HEARTBEAT_SECONDS: Final = 10.0
 MAX_TASK_BYTES: Final = 1024 * 1024
 """The largest payload of one task, as JSON."""
 
+LOST_REPORT: Final = "redrive-lost-report"
+"""Begins what the SDK leaves in the application's log of a report that it could bring nowhere else: this word, and then
+the report as JSON. An import finds it there."""
+
 MAX_BATCH: Final = 1000
 """The most tasks of one batch."""
 

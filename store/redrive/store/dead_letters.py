@@ -350,7 +350,8 @@ async def _sparklines(
 ) -> dict[str, Sparkline]:
     begin, bucket = sparkline_range(selection, now)
     end = begin + BUCKETS * bucket
-    hours, changes = DeadLetterHour, DeadLetterChange
+    hours: Any = DeadLetterHour
+    changes: Any = DeadLetterChange
     parts = union_all(
         select(col(hours.fingerprint), col(hours.hour).label("at"), col(hours.count).label("count")).where(
             matches(hours, namespace, selection),

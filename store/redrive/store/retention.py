@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, update
@@ -30,7 +30,8 @@ class Keeping:
 
 async def list_retentions(session: AsyncSession) -> list[Keeping]:
     """List the namespaces that do not keep everything for ever."""
-    statement = select(Namespace.name, Namespace.retention).where(col(Namespace.retention) != {})
+    columns: Any = (Namespace.name, Namespace.retention)
+    statement: Any = select(*columns).where(col(Namespace.retention) != {})
     return [Keeping(name, decode(Retention, document)) for name, document in await session.execute(statement)]
 
 
@@ -54,7 +55,7 @@ async def take_due(
     # What ended before an instant was reported before it, and ids sort by the time of the report: without this bound
     # a round that finds nothing would look at all ended tasks.
     bound = UUID(int=int(before.timestamp() * 1000) << 80)
-    literal: Any = bindparam(None, status.value, literal_execute=True)
+    literal = cast("Any", bindparam)(None, status.value, literal_execute=True)
     where = (
         col(Task.namespace) == namespace,
         col(Task.status) == literal,

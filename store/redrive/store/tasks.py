@@ -41,7 +41,10 @@ _OPEN: Final = sorted(OPEN)
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task as it is inserted. JSON columns are given as Python values."""
+    """A task as it is inserted. JSON columns are given as Python values.
+
+    One that `is_restored` ended elsewhere, and whoever was to be told of it has been told.
+    """
 
     id: UUID
     namespace: str
@@ -81,6 +84,7 @@ class NewTask:
     callbacks: Mapping[str, Any] | None = None
     block: Block = "discard"
     queue_key: str | None = None
+    is_restored: bool = False
 
     @property
     def dedupe_key(self) -> str | None:

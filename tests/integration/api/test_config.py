@@ -46,6 +46,7 @@ DOCUMENT: dict[str, Any] = {
         },
         "mail": {"description": "", "auto_create": True, "enabled": True, "policy": {}, "scenes": {}},
     },
+    "retention": {"succeeded_days": 7, "dead_days": 90, "cancelled_days": None, "archive": True},
     "limits": {
         "scene": {"orders/charge-card": {"rate": 50.0, "burst": 5, "concurrency": None}},
         "target": {"host:api.example:8443": {"rate": None, "burst": 1, "concurrency": 10}},

@@ -39,6 +39,7 @@ CHECKS = [
 ]
 
 BATCH = "/v1/tasks/batch"
+IMPORT = "/v1/tasks/import"
 
 
 @contextlib.contextmanager
@@ -87,6 +88,8 @@ def test_the_api_does_what_its_description_says(contract: Any, mode: str, subtes
     # Not by `schema.parametrize()`: its lazy schemas do not work with this version of pytest.
     for found in contract.get_all_operations():
         operation: Any = found.ok()
+        if operation.path == IMPORT:
+            continue  # Schemathesis cannot write JSON lines; any line whatsoever is read by a test of its own
         if mode == "negative" and operation.definition.raw.keys().isdisjoint({"parameters", "requestBody"}):
             continue  # there is nothing that could be wrong
         with subtests.test(operation=operation.label):
@@ -131,12 +134,15 @@ def test_operation_ids_are_unique() -> None:
     assert "tasks-report_task" in found
 
 
+FILES = {"/v1/dead-letters/export": {"application/x-ndjson", "text/csv"}, "/v1/tasks/import": {"application/x-ndjson"}}
+
+
 def test_errors_are_problems_and_nothing_else() -> None:
     for path, operations in document()["paths"].items():
         for method, operation in operations.items():
             for status, response in operation["responses"].items():
                 media = set(response.get("content", {}))
-                expected = {"application/problem+json"} if status >= "400" else {"application/json"}
+                expected = {"application/problem+json"} if status >= "400" else FILES.get(path, {"application/json"})
                 assert media == (set() if status == "204" else expected), (method, path, status)
             if path.startswith("/v1/"):
                 assert {"401", "403", "422", "500", "503"} <= set(operation["responses"]), (method, path)

@@ -50,13 +50,18 @@ def api() -> Iterator[FakeApi]:
         def _handle(self) -> None:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
             status, document = fake.reply(
                 Request(
                     self.command,
                     parts.path,
                     parse_qs(parts.query),
                     {name.lower(): value for name, value in self.headers.items()},
-                    json.loads(body) if body else None,
+                    body.decode() if "ndjson" in self.headers.get("Content-Type", "") else json.loads(body or "null"),
                 )
             )
             content = document.encode() if isinstance(document, str) else json.dumps(document).encode()

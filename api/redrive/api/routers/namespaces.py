@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 
@@ -11,12 +12,20 @@ from redrive.api.configuration import unknown_namespace
 from redrive.api.dependencies import AccessDep, ServicesDep, SessionDep
 from redrive.api.documentation import problems
 from redrive.api.layers import change_namespace_policy, check_layers
-from redrive.api.problems import ALREADY_EXISTS, Refusal
+from redrive.api.problems import ALREADY_EXISTS, ARCHIVE_NOT_SET, Refusal
 from redrive.api.routing import Route
 from redrive.api.scene_settings import check_namespace_callback_policy, check_settings
 from redrive.api.schemas.base import Listed, Name
-from redrive.api.schemas.namespaces import NamespaceChange, NamespaceCreation, NamespaceResource
-from redrive.store import audit, scenes
+from redrive.api.schemas.namespaces import (
+    NamespaceChange,
+    NamespaceCreation,
+    NamespaceResource,
+    RetentionResource,
+    RetentionSetting,
+)
+from redrive.core.documents import decode, encode
+from redrive.core.retention import Retention
+from redrive.store import audit, retention, scenes
 from redrive.store.tables import Namespace
 
 router = APIRouter(prefix="/v1/namespaces", tags=["namespaces"], route_class=Route)
@@ -80,6 +89,29 @@ async def change_namespace(
     return _resource(_known(row, name))
 
 
+@router.get("/{name}/retention", responses=problems(404))
+async def get_retention(name: NamespacePath, access: AccessDep, session: SessionDep) -> RetentionResource:
+    """Tell how long ended tasks are kept."""
+    row = _known(await scenes.find_namespace(session, name) if _sees(access, name) else None, name)
+    return _retention(row.retention)
+
+
+@router.put("/{name}/retention", responses=problems(404, 409, 413, 415))
+async def set_retention(
+    name: NamespacePath, setting: RetentionSetting, access: AccessDep, services: ServicesDep
+) -> RetentionResource:
+    """Set how long ended tasks are kept. Those whose time is over go within minutes, in small batches."""
+    access.require_namespace(name)
+    document = setting.model_dump()
+    if setting.archive and services.settings.archive_dir is None:
+        raise Refusal(ARCHIVE_NOT_SET, "`archive` is true, and this server has no REDRIVE_ARCHIVE_DIR")
+    async with services.database.begin() as session:
+        _known(await scenes.find_namespace(session, name), name)
+        await retention.set_retention(session, name, document)
+        await audit.record(session, name, access.actor, "change", "namespace", name, {"retention": document})
+    return _retention(document)
+
+
 def _sees(access: Access, name: str) -> bool:
     return access.scope.namespace in (None, name)
 
@@ -88,6 +120,10 @@ def _known(row: Namespace | None, name: str) -> Namespace:
     if row is None:
         raise unknown_namespace(name)
     return row
+
+
+def _retention(document: Mapping[str, Any]) -> RetentionResource:
+    return RetentionResource.model_validate(encode(decode(Retention, document)))
 
 
 def _resource(row: Namespace) -> NamespaceResource:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, cast, get_args
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from redrive.api import operations
 from redrive.api.access import Access
 from redrive.api.dependencies import AccessDep, Cursor, Limit, ServicesDep, SessionDep, TaskId, TransactionDep
 from redrive.api.documentation import problems
+from redrive.api.importing import DeadLetters, read_results
 from redrive.api.operations import due_at
 from redrive.api.problems import Refusal
 from redrive.api.reports import Accepted, Duplicate, Outcome
@@ -77,6 +79,37 @@ async def report_tasks(batch: BatchReport, access: AccessDep, services: Services
     return BatchResults.model_construct(
         results=results, accepted=accepted, duplicates=duplicates, rejected=len(outcomes) - accepted - duplicates
     )
+
+
+@router.post(
+    "/import",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "On each line what became of a line, and the sums on the last one.",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        },
+        **problems(413, 415),
+    },
+    openapi_extra={"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
+async def import_tasks(
+    request: Request,
+    access: AccessDep,
+    services: ServicesDep,
+    dead_letters: Annotated[
+        DeadLetters,
+        Query(description="Whether exported dead letters stay dead, to be replayed later, or are retried at once."),
+    ] = "keep",
+) -> StreamingResponse:
+    """Import tasks from JSON lines: reports, exported dead letters, or a log in which the SDK left reports.
+
+    Each line has a result of its own, `{"line", "status", "id", "duplicate", "problem"}`. Lines that are none of these
+    are skipped, and sending the same file again makes no second task of a line that has an idempotency key, a report
+    id, or was exported.
+    """
+    results = await services.importer.take(access, request.stream(), dead_letters)
+    return StreamingResponse(read_results(results), media_type="application/x-ndjson")
 
 
 @router.get("", responses=problems())

@@ -12,8 +12,9 @@ from pydantic_core import CoreSchema, core_schema
 from redrive.api.text import is_storable
 from redrive.api.validation import PATTERNS, shown
 from redrive.core.callbacks import Callbacks, read_callbacks
-from redrive.core.documents import decode
+from redrive.core.documents import decode, encode
 from redrive.core.policy import Policy
+from redrive.core.retention import Retention
 from redrive.core.selection import Selection
 from redrive.core.wire import Target
 
@@ -152,6 +153,14 @@ def read_object(value: Any) -> dict[str, Any]:
 def _selection(value: Any) -> Selection:
     return decode(Selection, value)
 
+
+def _retention(value: Any) -> dict[str, Any]:
+    document: dict[str, Any] = encode(decode(Retention, value))
+    return document
+
+
+RetentionDocument = Annotated[dict[str, Any], Documented(Retention, _retention)]
+"""How long ended tasks are kept."""
 
 PolicyParts = Annotated[dict[str, Any], Documented(Policy, read_object)]
 """Parts of a policy. They make sense only together with the layers below them, so they are checked once merged."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from redrive.api.schemas.base import Input, Name, Note, Output, PolicyParts
+from redrive.core.retention import MAX_DAYS
+
+Days = Annotated[int, Field(ge=1, le=MAX_DAYS)]
 
 
 class NamespaceResource(Output):
@@ -19,6 +22,24 @@ class NamespaceResource(Output):
     callback_policy: dict[str, Any] = Field(description="Parts of the policy of its callbacks.")
     auto_create: bool = Field(description="Whether reports make groups and scenes.")
     created_at: datetime
+
+
+class RetentionSetting(Input):
+    """How long ended tasks are kept, in days after their end. What is left out or null is kept for ever."""
+
+    succeeded_days: Days | None = Field(default=None, description="Tasks that succeeded.")
+    dead_days: Days | None = Field(default=None, description="Dead letters.")
+    cancelled_days: Days | None = Field(default=None, description="Tasks that were cancelled.")
+    archive: bool = Field(default=False, description="Whether they are written to the archive before they go.")
+
+
+class RetentionResource(Output):
+    """How long ended tasks are kept, in days after their end; null is for ever."""
+
+    succeeded_days: int | None
+    dead_days: int | None
+    cancelled_days: int | None
+    archive: bool
 
 
 class NamespaceCreation(Input):

@@ -6,7 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from redrive.api.schemas.base import CallbacksDocument, Input, Name, Note, Output, PayloadSchema, PolicyParts
+from redrive.api.schemas.base import (
+    CallbacksDocument,
+    Input,
+    Name,
+    Note,
+    Output,
+    PayloadSchema,
+    PolicyParts,
+    RetentionDocument,
+)
 from redrive.api.schemas.limits import LimitDocument, LimitScope
 from redrive.core.layers import Difference
 
@@ -47,6 +56,7 @@ class ConfigDocument(Input):
     auto_create: bool = Field(default=True, description="Whether reports make groups and scenes.")
     policy: PolicyParts = Field(default={}, description="Parts of the policy for all groups.")
     callback_policy: PolicyParts = Field(default={}, description="Parts of the policy of all callbacks.")
+    retention: RetentionDocument = Field(default={}, description="How long ended tasks are kept; for ever when empty.")
     groups: dict[Name, GroupDocument] = Field(default={}, description="The groups by name.")
     limits: dict[LimitScope, dict[str, LimitDocument]] = Field(
         default={},

@@ -54,6 +54,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tasks/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Tasks
+         * @description Import tasks from JSON lines: reports, exported dead letters, or a log in which the SDK left reports.
+         *
+         *     Each line has a result of its own, `{"line", "status", "id", "duplicate", "problem"}`. Lines that are none of these
+         *     are skipped, and sending the same file again makes no second task of a line that has an idempotency key, a report
+         *     id, or was exported.
+         */
+        post: operations["tasks-import_tasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tasks/count": {
         parameters: {
             query?: never;
@@ -454,6 +478,132 @@ export interface paths {
          * @description Wake a few of the tasks that were parked because nobody polled their task queue.
          */
         post: operations["attempts-announce_worker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Dead Letters
+         * @description List dead letters, the latest first unless `sort` says otherwise, with the filters of `GET /v1/tasks`.
+         */
+        get: operations["dead-letters-list_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead-letters/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count Dead Letters
+         * @description Count dead letters. A count that would take long is estimated, and says so.
+         */
+        get: operations["dead-letters-count_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead-letters/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Dead Letter Groups
+         * @description Show what is wrong: dead letters by error, with how many, where and since when.
+         */
+        get: operations["dead-letters-list_dead_letter_groups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead-letters/groups/{fingerprint}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Dead Letter Group
+         * @description Show the dead letters of one error.
+         */
+        get: operations["dead-letters-get_dead_letter_group"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Dead Letter Group
+         * @description Acknowledge an error, mute its alerts, or leave a note, for everyone in the namespace.
+         *
+         *     A death after an acknowledgement raises it again.
+         */
+        patch: operations["dead-letters-change_dead_letter_group"];
+        trace?: never;
+    };
+    "/v1/dead-letters/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Dead Letters
+         * @description Write dead letters as a file, however many there are.
+         */
+        get: operations["dead-letters-export_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead-letters/purge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Purge Dead Letters
+         * @description Delete dead letters with their payloads and attempts: at most `limit` of them, all or none. Ask until `done`.
+         */
+        post: operations["dead-letters-purge_dead_letters"];
         delete?: never;
         options?: never;
         head?: never;
@@ -894,6 +1044,30 @@ export interface paths {
          * @description Make a namespace. This needs a key for all namespaces.
          */
         post: operations["namespaces-create_namespace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/namespaces/{name}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Retention
+         * @description Tell how long ended tasks are kept.
+         */
+        get: operations["namespaces-get_retention"];
+        /**
+         * Set Retention
+         * @description Set how long ended tasks are kept. Those whose time is over go within minutes, in small batches.
+         */
+        put: operations["namespaces-set_retention"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2938,6 +3112,11 @@ export interface components {
              */
             callback_policy: components["schemas"]["Policy"];
             /**
+             * @description How long ended tasks are kept; for ever when empty.
+             * @default {}
+             */
+            retention: components["schemas"]["Retention"];
+            /**
              * Groups
              * @description The groups by name.
              * @default {}
@@ -3006,6 +3185,11 @@ export interface components {
              * @default {}
              */
             callback_policy: unknown;
+            /**
+             * @description How long ended tasks are kept; for ever when empty.
+             * @default {}
+             */
+            retention: unknown;
             /**
              * Groups
              * @description The groups by name.
@@ -3081,6 +3265,111 @@ export interface components {
             timezone: string;
             /** Jitter */
             jitter?: components["schemas"]["NoJitter"] | components["schemas"]["FullJitter"] | components["schemas"]["EqualJitter"] | components["schemas"]["DecorrelatedJitter"] | components["schemas"]["ProportionalJitter"];
+        };
+        /**
+         * DeadLetterGroup
+         * @description The dead letters of one error.
+         */
+        DeadLetterGroup: {
+            /**
+             * Fingerprint
+             * @description Names the error; `none` for dead letters without one.
+             */
+            fingerprint: string;
+            /** Error Type */
+            error_type: string | null;
+            /**
+             * Message
+             * @description What it says, without its varying parts.
+             */
+            message: string | null;
+            /**
+             * Groups
+             * @description Groups in which it happened.
+             */
+            groups: string[];
+            /**
+             * Scenes
+             * @description Where it happened, most first; at most twenty.
+             */
+            scenes: components["schemas"]["redrive__api__schemas__dead_letters__SceneShare"][];
+            /** Count */
+            count: number;
+            /**
+             * First Seen
+             * Format: date-time
+             * @description First death of it since there were none.
+             */
+            first_seen: string;
+            /**
+             * Last Seen
+             * Format: date-time
+             */
+            last_seen: string;
+            sparkline: components["schemas"]["SparklineResource"];
+            /**
+             * Sample Task Id
+             * @description One of them.
+             */
+            sample_task_id: string | null;
+            /**
+             * Acknowledged
+             * @description Whether a person has seen it and nothing died of it since.
+             */
+            acknowledged: boolean;
+            /**
+             * Rising
+             * @description Whether tasks died of it after a person had seen it.
+             */
+            rising: boolean;
+            /** Acknowledged At */
+            acknowledged_at: string | null;
+            /** Acknowledged By */
+            acknowledged_by: string | null;
+            /**
+             * Muted Until
+             * @description Until when nobody wants to hear of it.
+             */
+            muted_until: string | null;
+            /** Note */
+            note: string;
+        };
+        /**
+         * DeadLetterGroupChange
+         * @description What a person says about an error. What is left out stays as it is.
+         */
+        DeadLetterGroupChange: {
+            /**
+             * Acknowledged
+             * @description Seen. The next death of it raises it again. `false` takes it back.
+             * @default false
+             */
+            acknowledged: boolean;
+            /**
+             * Muted Until
+             * @description No alerts until then; null for alerts again.
+             */
+            muted_until?: string | null;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * DeadLetterGroups
+         * @description One page of groups.
+         */
+        DeadLetterGroups: {
+            /** Items */
+            items: components["schemas"]["DeadLetterGroup"][];
+            /** Next Cursor */
+            next_cursor?: string | null;
+            /**
+             * Exact
+             * @description Whether all dead letters were looked at. Searches that take too long look at the newest ones only.
+             */
+            exact: boolean;
         };
         /**
          * DeadReason
@@ -4958,6 +5247,55 @@ export interface components {
             ratio: number;
         };
         /**
+         * PurgeRequest
+         * @description Which dead letters are to be deleted.
+         */
+        PurgeRequest: {
+            /** @description Which dead letters. An empty one is refused; `{"status": ["dead"]}` means all. */
+            selection: components["schemas"]["Selection"];
+            /**
+             * Archive
+             * @description Whether they are written to the archive first.
+             * @default false
+             */
+            archive: boolean;
+            /**
+             * Dry Run
+             * @description Count them and delete nothing.
+             * @default false
+             */
+            dry_run: boolean;
+            /**
+             * Limit
+             * @description The most that this request deletes.
+             * @default 10000
+             */
+            limit: number;
+            /**
+             * Reason
+             * @description Why; it is kept in the audit.
+             */
+            reason?: string | null;
+        };
+        /**
+         * PurgeResult
+         * @description What was deleted, or would be.
+         */
+        PurgeResult: {
+            /** Count */
+            count: number;
+            /**
+             * Exact
+             * @description Whether they were counted; otherwise it is an estimate of a dry run.
+             */
+            exact: boolean;
+            /**
+             * Done
+             * @description Whether nothing is left of the selection: if not, ask again.
+             */
+            done: boolean;
+        };
+        /**
          * QuietHours
          * @description A time in which nothing is told: from each moment that a cron expression names, for a while.
          */
@@ -5315,7 +5653,7 @@ export interface components {
             /** Last Due */
             last_due: string | null;
             /** By Scene */
-            by_scene: components["schemas"]["SceneShare"][];
+            by_scene: components["schemas"]["redrive__api__schemas__redrives__SceneShare"][];
             /**
              * By Error
              * @description By fingerprint, the 20 most frequent.
@@ -5530,6 +5868,70 @@ export interface components {
             at?: string | null;
             /** Delay Seconds */
             delay_seconds?: number | null;
+        };
+        /**
+         * Retention
+         * @description How long ended tasks are kept, in whole days after their end; null for ever.
+         *
+         *     Attributes:
+         *         succeeded_days: Tasks that succeeded.
+         *         dead_days: Dead letters.
+         *         cancelled_days: Tasks that were cancelled.
+         *         archive: Whether they are written to the archive before they are deleted.
+         */
+        Retention: {
+            /** Succeeded Days */
+            succeeded_days?: number | null;
+            /** Dead Days */
+            dead_days?: number | null;
+            /** Cancelled Days */
+            cancelled_days?: number | null;
+            /**
+             * Archive
+             * @default false
+             */
+            archive: boolean;
+        };
+        /**
+         * RetentionResource
+         * @description How long ended tasks are kept, in days after their end; null is for ever.
+         */
+        RetentionResource: {
+            /** Succeeded Days */
+            succeeded_days: number | null;
+            /** Dead Days */
+            dead_days: number | null;
+            /** Cancelled Days */
+            cancelled_days: number | null;
+            /** Archive */
+            archive: boolean;
+        };
+        /**
+         * RetentionSetting
+         * @description How long ended tasks are kept, in days after their end. What is left out or null is kept for ever.
+         */
+        RetentionSetting: {
+            /**
+             * Succeeded Days
+             * @description Tasks that succeeded.
+             */
+            succeeded_days?: number | null;
+            /**
+             * Dead Days
+             * @description Dead letters.
+             */
+            dead_days?: number | null;
+            /**
+             * Cancelled Days
+             * @description Tasks that were cancelled.
+             */
+            cancelled_days?: number | null;
+            /**
+             * Archive
+             * @description Whether they are written to the archive before they go.
+             * @default false
+             */
+            archive: boolean;
         };
         /**
          * RetryAfterRule
@@ -5983,18 +6385,6 @@ export interface components {
             created_at: string;
         };
         /**
-         * SceneShare
-         * @description How many of the tasks a scene has.
-         */
-        SceneShare: {
-            /** Group */
-            group: string;
-            /** Scene */
-            scene: string;
-            /** Count */
-            count: number;
-        };
-        /**
          * SecretRotation
          * @description How a new secret takes the place of the one in use.
          */
@@ -6240,6 +6630,25 @@ export interface components {
             median_seconds: number;
             /** Latest Seconds */
             latest_seconds: number;
+        };
+        /**
+         * SparklineResource
+         * @description When the dead letters of an error died.
+         */
+        SparklineResource: {
+            /**
+             * From
+             * Format: date-time
+             * @description Where the first bucket begins.
+             */
+            from: string;
+            /** Bucket Seconds */
+            bucket_seconds: number;
+            /**
+             * Counts
+             * @description Deaths by bucket, of those that are dead letters still.
+             */
+            counts: number[];
         };
         /**
          * SpoolState
@@ -7083,6 +7492,30 @@ export interface components {
              */
             kind: "worker";
         };
+        /**
+         * SceneShare
+         * @description How many dead letters of an error a scene has.
+         */
+        redrive__api__schemas__dead_letters__SceneShare: {
+            /** Group */
+            group: string;
+            /** Scene */
+            scene: string;
+            /** Count */
+            count: number;
+        };
+        /**
+         * SceneShare
+         * @description How many of the tasks a scene has.
+         */
+        redrive__api__schemas__redrives__SceneShare: {
+            /** Group */
+            group: string;
+            /** Scene */
+            scene: string;
+            /** Count */
+            count: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -7374,6 +7807,103 @@ export interface operations {
             };
             /** @description What the request is about does not exist. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "tasks-import_tasks": {
+        parameters: {
+            query?: {
+                /** @description Whether exported dead letters stay dead, to be replayed later, or are retried at once. */
+                dead_letters?: "keep" | "retry";
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/x-ndjson": string;
+            };
+        };
+        responses: {
+            /** @description On each line what became of a line, and the sums on the last one. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9800,6 +10330,745 @@ export interface operations {
             };
             /** @description The key does not open this. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "dead-letters-list_dead_letters": {
+        parameters: {
+            query?: {
+                /** @description `-` for the latest or greatest first. */
+                sort?: "created_at" | "-created_at" | "updated_at" | "-updated_at" | "next_attempt_at" | "-next_attempt_at" | "finished_at" | "-finished_at" | "priority" | "-priority" | "attempts" | "-attempts";
+                /** @description The most items of one page. */
+                limit?: number;
+                /** @description Where the page begins: `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+                group?: string | null;
+                scene?: string | null;
+                /** @description Reported tasks, or callbacks. */
+                kind?: ("task" | "callback") | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                status?: string[];
+                /** @description One of these; likewise. */
+                dead_reason?: string[];
+                /** @description Fingerprint of the last error. */
+                fingerprint?: string | null;
+                /** @description Part of the error's class or message. */
+                error?: string | null;
+                /** @description Part of a key, the executor, the scene or the error; or the id. */
+                q?: string | null;
+                /** @description Exactly this. */
+                business_key?: string | null;
+                /** @description Exactly this. */
+                idempotency_key?: string | null;
+                priority?: number | null;
+                /** @description Callbacks of this task. */
+                parent_id?: string | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                ids?: string[];
+                created_after?: string | null;
+                created_before?: string | null;
+                updated_after?: string | null;
+                updated_before?: string | null;
+                next_after?: string | null;
+                next_before?: string | null;
+                finished_after?: string | null;
+                finished_before?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TaskSummary_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "dead-letters-count_dead_letters": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+                group?: string | null;
+                scene?: string | null;
+                /** @description Reported tasks, or callbacks. */
+                kind?: ("task" | "callback") | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                status?: string[];
+                /** @description One of these; likewise. */
+                dead_reason?: string[];
+                /** @description Fingerprint of the last error. */
+                fingerprint?: string | null;
+                /** @description Part of the error's class or message. */
+                error?: string | null;
+                /** @description Part of a key, the executor, the scene or the error; or the id. */
+                q?: string | null;
+                /** @description Exactly this. */
+                business_key?: string | null;
+                /** @description Exactly this. */
+                idempotency_key?: string | null;
+                priority?: number | null;
+                /** @description Callbacks of this task. */
+                parent_id?: string | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                ids?: string[];
+                created_after?: string | null;
+                created_before?: string | null;
+                updated_after?: string | null;
+                updated_before?: string | null;
+                next_after?: string | null;
+                next_before?: string | null;
+                finished_after?: string | null;
+                finished_before?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCount"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "dead-letters-list_dead_letter_groups": {
+        parameters: {
+            query?: {
+                /** @description Most, latest or newest first. */
+                sort?: "-count" | "-last_seen" | "-first_seen";
+                /** @description Those that are, or those that are not. */
+                acknowledged?: boolean | null;
+                /** @description Those that are, or those that are not. */
+                muted?: boolean | null;
+                /** @description The most items of one page. */
+                limit?: number;
+                /** @description Where the page begins: `next_cursor` of the page before. */
+                cursor?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+                group?: string | null;
+                scene?: string | null;
+                /** @description Reported tasks, or callbacks. */
+                kind?: ("task" | "callback") | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                status?: string[];
+                /** @description One of these; likewise. */
+                dead_reason?: string[];
+                /** @description Fingerprint of the last error. */
+                fingerprint?: string | null;
+                /** @description Part of the error's class or message. */
+                error?: string | null;
+                /** @description Part of a key, the executor, the scene or the error; or the id. */
+                q?: string | null;
+                /** @description Exactly this. */
+                business_key?: string | null;
+                /** @description Exactly this. */
+                idempotency_key?: string | null;
+                priority?: number | null;
+                /** @description Callbacks of this task. */
+                parent_id?: string | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                ids?: string[];
+                created_after?: string | null;
+                created_before?: string | null;
+                updated_after?: string | null;
+                updated_before?: string | null;
+                next_after?: string | null;
+                next_before?: string | null;
+                finished_after?: string | null;
+                finished_before?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterGroups"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "dead-letters-get_dead_letter_group": {
+        parameters: {
+            query?: {
+                /** @description Those of this group. */
+                group?: string | null;
+                /** @description Those of this scene. */
+                scene?: string | null;
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Fingerprint of the error; `none` for those without one. */
+                fingerprint: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterGroup"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "dead-letters-change_dead_letter_group": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Fingerprint of the error; `none` for those without one. */
+                fingerprint: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeadLetterGroupChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterGroup"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "dead-letters-export_dead_letters": {
+        parameters: {
+            query?: {
+                /** @description JSON lines, or CSV. */
+                format?: "jsonl" | "csv";
+                /** @description Whether payloads are written as well; only such lines can be imported again. */
+                payload?: boolean;
+                /** @description `-` for the latest or greatest first. */
+                sort?: "created_at" | "-created_at" | "updated_at" | "-updated_at" | "next_attempt_at" | "-next_attempt_at" | "finished_at" | "-finished_at" | "priority" | "-priority" | "attempts" | "-attempts";
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+                group?: string | null;
+                scene?: string | null;
+                /** @description Reported tasks, or callbacks. */
+                kind?: ("task" | "callback") | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                status?: string[];
+                /** @description One of these; likewise. */
+                dead_reason?: string[];
+                /** @description Fingerprint of the last error. */
+                fingerprint?: string | null;
+                /** @description Part of the error's class or message. */
+                error?: string | null;
+                /** @description Part of a key, the executor, the scene or the error; or the id. */
+                q?: string | null;
+                /** @description Exactly this. */
+                business_key?: string | null;
+                /** @description Exactly this. */
+                idempotency_key?: string | null;
+                priority?: number | null;
+                /** @description Callbacks of this task. */
+                parent_id?: string | null;
+                /** @description One of these; repeat it, or separate by commas. */
+                ids?: string[];
+                created_after?: string | null;
+                created_before?: string | null;
+                updated_after?: string | null;
+                updated_before?: string | null;
+                next_after?: string | null;
+                next_before?: string | null;
+                finished_after?: string | null;
+                finished_before?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A task on each line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "dead-letters-purge_dead_letters": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PurgeRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgeResult"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -12568,6 +13837,207 @@ export interface operations {
             };
             /** @description The key does not open this. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The present state does not allow this. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body's type or encoding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "namespaces-get_retention": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Name of the namespace. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "namespaces-set_retention": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path: {
+                /** @description Name of the namespace. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetentionSetting"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionResource"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the request is about does not exist. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

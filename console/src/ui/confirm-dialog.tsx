@@ -18,6 +18,8 @@ export interface ConfirmDialogProps {
   /** Ask for a reason, which `onConfirm` gets. */
   askReason?: boolean;
   disabled?: boolean;
+  /** This step is not the last one: the dialog stays after it. */
+  keepOpen?: boolean;
   size?: number;
   onConfirm: (reason: string | null) => Promise<unknown>;
   onClose: () => void;
@@ -32,6 +34,7 @@ export function ConfirmDialog({
   typed,
   askReason,
   disabled,
+  keepOpen,
   size = 460,
   onConfirm,
   onClose,
@@ -46,7 +49,7 @@ export function ConfirmDialog({
     setProblem(null);
     try {
       await onConfirm(reason.trim() || null);
-      onClose();
+      if (!keepOpen) onClose();
     } catch (error) {
       setProblem(Problem.of(error));
     } finally {

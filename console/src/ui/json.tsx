@@ -109,6 +109,7 @@ export function parseJson(text: string): { value: unknown } | { why: string } {
 /** A text field for a JSON value. The text is kept as typed; `parseJson` tells whether it can be sent. */
 export function JsonEditor({
   label,
+  hideLabel,
   description,
   text,
   onChange,
@@ -116,6 +117,8 @@ export function JsonEditor({
   rows = 10,
 }: {
   label: string;
+  /** The name stands beside it already, with more than words. */
+  hideLabel?: boolean;
   description?: string;
   text: string;
   onChange: (text: string) => void;
@@ -129,7 +132,8 @@ export function JsonEditor({
   return (
     <div className={classes.editor}>
       <Textarea
-        label={label}
+        label={hideLabel ? undefined : label}
+        aria-label={label}
         description={description}
         value={text}
         onChange={(event) => onChange(event.currentTarget.value)}

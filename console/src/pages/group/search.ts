@@ -1,9 +1,11 @@
-import { type RawSearch, text } from "@/app/search";
+import { oneOf, type RawSearch } from "@/app/search";
+
+export const GROUP_TABS = ["scenes", "policy", "settings"] as const;
 
 export interface GroupSearch {
-  q?: string;
+  tab?: (typeof GROUP_TABS)[number];
 }
 
 export function validateGroup(search: RawSearch): GroupSearch {
-  return { q: text(search.q) };
+  return { tab: oneOf(search.tab, GROUP_TABS) };
 }

@@ -1,8 +1,72 @@
+import { Button, Tabs } from "@mantine/core";
+import { IconBan, IconChecklist, IconMailOff } from "@tabler/icons-react";
+import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { $api } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { Page } from "@/ui/page";
+import { Result } from "@/ui/states";
+import { Badge } from "@/ui/status-badge";
+import { SceneSettings } from "./components/scene-settings";
+import { ScenePolicy } from "./components/scene-policy";
+import { Versions } from "./components/versions";
 import { messages } from "./messages";
+import { SCENE_TABS } from "./search";
 
 export default function ScenePage() {
   const t = useMessages(messages);
-  return <Page title={t.title} />;
+  const { group, scene: name } = useParams({ from: "/groups/$group/scenes/$scene" });
+  const { tab = "policy" } = useSearch({ from: "/groups/$group/scenes/$scene" });
+  const navigate = useNavigate({ from: "/groups/$group/scenes/$scene" });
+  const scene = $api.useQuery("get", "/v1/groups/{group}/scenes/{scene}", { params: { path: { group, scene: name } } });
+  const q = `group:${group} scene:${name}`;
+  return (
+    <Page
+      title={name}
+      above={[
+        { label: t.groups, link: { to: "/groups" } },
+        { label: group, link: { to: "/groups/$group", params: { group } } },
+      ]}
+      lead={scene.data?.description}
+      beside={
+        scene.data?.enabled === false && (
+          <Badge tone="quiet" icon={IconBan}>
+            {t.refuses}
+          </Badge>
+        )
+      }
+      actions={
+        <>
+          <Button component={Link} to="/tasks" search={{ q } as never} leftSection={<IconChecklist size={14} />}>
+            {t.tasks}
+          </Button>
+          <Button component={Link} to="/dead-letters" search={{ q } as never} leftSection={<IconMailOff size={14} />}>
+            {t.deadLetters}
+          </Button>
+        </>
+      }
+    >
+      <Result query={scene} rows={10}>
+        {(data) => (
+          <Tabs value={tab} onChange={(chosen) => void navigate({ search: { tab: chosen as typeof tab } })}>
+            <Tabs.List mb="md">
+              {SCENE_TABS.map((id) => (
+                <Tabs.Tab key={id} value={id}>
+                  {t.tabs[id]}
+                </Tabs.Tab>
+              ))}
+            </Tabs.List>
+            <Tabs.Panel value="policy">
+              <ScenePolicy scene={data} onSaved={() => void scene.refetch()} />
+            </Tabs.Panel>
+            <Tabs.Panel value="versions">
+              <Versions scene={data} onChanged={() => void scene.refetch()} />
+            </Tabs.Panel>
+            <Tabs.Panel value="settings">
+              <SceneSettings scene={data} onSaved={() => void scene.refetch()} />
+            </Tabs.Panel>
+          </Tabs>
+        )}
+      </Result>
+    </Page>
+  );
 }

@@ -1,9 +1,11 @@
-import { type RawSearch, text } from "@/app/search";
+import { oneOf, type RawSearch } from "@/app/search";
+
+export const SCENE_TABS = ["policy", "versions", "settings"] as const;
 
 export interface SceneSearch {
-  q?: string;
+  tab?: (typeof SCENE_TABS)[number];
 }
 
 export function validateScene(search: RawSearch): SceneSearch {
-  return { q: text(search.q) };
+  return { tab: oneOf(search.tab, SCENE_TABS) };
 }

@@ -1,0 +1,170 @@
+import { NumberInput } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
+import { api, type Schema } from "@/api/client";
+import { Problem } from "@/api/problem";
+import { formatNumber, useMessages } from "@/i18n/language";
+import { formatDuration } from "@/i18n/time";
+import { Chart } from "@/ui/chart";
+import { Panel } from "@/ui/page";
+import { Loading } from "@/ui/states";
+import { messages } from "./messages";
+import { asRequest, type Parts } from "./parts";
+import classes from "./simulator.module.css";
+
+type Simulation = Schema<"SimulationResult">;
+
+/** What a policy does in an outage, as one edits it: its schedule, who survives, and the load when the target returns. */
+export function Simulator({ parts }: { parts: Parts }) {
+  const t = useMessages(messages);
+  const [outage, setOutage] = useState(600);
+  const [tasks, setTasks] = useState(1000);
+  const [attempt, setAttempt] = useState(1);
+  const [asked] = useDebouncedValue(
+    { policy: asRequest(parts), outage_seconds: outage, tasks, attempt_seconds: attempt, seed: 0 },
+    250,
+  );
+  const query = useQuery({
+    queryKey: ["simulate", asked],
+    queryFn: async ({ signal }) => (await api.POST("/v1/policies/simulate", { body: asked, signal })).data as Simulation,
+    placeholderData: keepPreviousData,
+    retry: false,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const problem = query.error ? Problem.of(query.error) : null;
+  return (
+    <Panel title={t.simulator}>
+      <div className={classes.scenario}>
+        <Amount label={t.outage} value={outage} unit="s" onChange={setOutage} />
+        <Amount label={t.outageTasks} value={tasks} least={1} onChange={setTasks} />
+        <Amount label={t.attemptSeconds} value={attempt} unit="s" onChange={setAttempt} />
+      </div>
+      {problem ? (
+        <div className={classes.refused} role="alert">
+          <strong>{t.invalidPolicy}</strong>
+          {problem.errors.length === 0 && <div>{problem.detail}</div>}
+          {problem.errors.map(({ field, message }) => (
+            <div key={field}>
+              {field}: {message}
+            </div>
+          ))}
+        </div>
+      ) : query.data ? (
+        <div className={query.isPlaceholderData ? classes.stale : undefined}>
+          <Figures of={query.data} />
+          <Plots of={query.data} />
+        </div>
+      ) : (
+        <Loading rows={8} />
+      )}
+    </Panel>
+  );
+}
+
+function Figures({ of }: { of: Simulation }) {
+  const t = useMessages(messages);
+  const peak = of.load.peak_after_outage;
+  return (
+    <dl className={classes.figures}>
+      <div className={classes.figure} data-bad={of.survival < 0.995 || undefined} data-good={of.survival >= 0.995 || undefined}>
+        <dt>{t.survives}</dt>
+        <dd>
+          {formatNumber(Math.floor(of.survival * 1000) / 10)} %<small>{t.lost(of.lost_tasks)}</small>
+        </dd>
+      </div>
+      <div className={classes.figure}>
+        <dt>{t.lastAttempt}</dt>
+        <dd>
+          {formatDuration(of.total.median_seconds)}
+          <small>
+            {formatDuration(of.total.earliest_seconds)} – {formatDuration(of.total.latest_seconds)}
+          </small>
+        </dd>
+      </div>
+      <div className={classes.figure}>
+        <dt>{t.amplification}</dt>
+        <dd>{formatNumber(Number(of.load.amplification.toFixed(1)))}</dd>
+      </div>
+      <div className={classes.figure}>
+        <dt>{t.peakAfter}</dt>
+        <dd>{peak ? t.perSecond(peak.requests_per_second) : "–"}</dd>
+      </div>
+    </dl>
+  );
+}
+
+function Plots({ of }: { of: Simulation }) {
+  const t = useMessages(messages);
+  const schedule = useMemo(
+    () => ({
+      x: of.attempts.map(({ number }) => number),
+      series: [
+        { label: t.latest, values: of.attempts.map(({ starts }) => starts.latest_seconds), tone: "parked", kind: "line" },
+        { label: t.median, values: of.attempts.map(({ starts }) => starts.median_seconds), tone: "accent", kind: "line" },
+        {
+          label: t.earliest,
+          values: of.attempts.map(({ starts }) => starts.earliest_seconds),
+          tone: "succeeded",
+          kind: "line",
+          dashed: true,
+        },
+      ] as const,
+    }),
+    [of, t],
+  );
+  const load = useMemo(
+    () => ({
+      x: of.load.buckets.map(({ starts_seconds }) => starts_seconds),
+      series: [
+        {
+          label: t.requests,
+          values: of.load.buckets.map(({ requests_per_second }) => requests_per_second),
+          tone: "accent",
+          kind: "area",
+        },
+      ] as const,
+    }),
+    [of, t],
+  );
+  return (
+    <>
+      <h3 className={classes.plotTitle}>{t.schedulePlotTitle}</h3>
+      <Chart label={t.attemptsPlot} {...schedule} height={160} format={duration} xFormat={t.number} />
+      <h3 className={classes.plotTitle}>{t.loadPlotTitle}</h3>
+      <Chart label={t.loadPlot} {...load} height={140} format={rate} xFormat={duration} />
+      <p className={classes.note}>{t.withoutBreaker}</p>
+    </>
+  );
+}
+
+function Amount({
+  label,
+  value,
+  unit,
+  least = 0,
+  onChange,
+}: {
+  label: string;
+  value: number;
+  unit?: string;
+  least?: number;
+  onChange: (value: number) => void;
+}) {
+  return (
+    <NumberInput
+      label={label}
+      size="xs"
+      hideControls
+      allowNegative={false}
+      min={least}
+      value={value}
+      onChange={(next) => onChange(Math.max(least, Number(next) || 0))}
+      rightSection={unit}
+      rightSectionPointerEvents="none"
+    />
+  );
+}
+
+const duration = (value: number) => formatDuration(value);
+const rate = (value: number) => formatNumber(Number(value.toPrecision(2)));

@@ -80,9 +80,7 @@ export function LayerPolicy({ saved, layers, note, aside, onSave }: LayerPolicyP
           </Button>
         </div>
       </Panel>
-      <div className={classes.simulator}>
-        {defaults.data && <Simulator parts={whole(defaults.data)} />}
-      </div>
+      <div className={classes.simulator}>{defaults.data && <Simulator parts={whole(defaults.data)} />}</div>
     </div>
   );
 }

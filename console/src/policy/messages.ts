@@ -25,7 +25,8 @@ export const messages = defineMessages(
       bounds: "When to give up.",
       outcome: "Which errors are worth another attempt, and what a target may ask for.",
       breaker: "A target that is down parks its tasks; they lose no attempts.",
-      budget: "Failing attempts are at most a share of those that succeed. Beyond it they wait, they are never dropped.",
+      budget:
+        "Failing attempts are at most a share of those that succeed. Beyond it they wait, they are never dropped.",
       slowStart: "How parked work returns when its target is back.",
       delivery: "Repeated reports of one key, the choice of a node, and hours of rest.",
     },

@@ -74,7 +74,10 @@ function Field({
     else onChange(put(parts, path, next));
   }
   // The kind takes with it what belongs to it.
-  const reset = () => onChange(drop(parts, path.endsWith(".kind") || path === "backoff.jitter.ratio" ? path.replace(/\.\w+$/, "") : path));
+  const reset = () =>
+    onChange(
+      drop(parts, path.endsWith(".kind") || path === "backoff.jitter.ratio" ? path.replace(/\.\w+$/, "") : path),
+    );
   const label = (
     <span className={classes.label}>
       {name}
@@ -82,7 +85,13 @@ function Field({
         {here ? t.setHere : t.origin[originOf(path)]}
       </span>
       {here && (
-        <button type="button" className={classes.reset} title={t.reset} aria-label={`${t.reset}: ${name}`} onClick={reset}>
+        <button
+          type="button"
+          className={classes.reset}
+          title={t.reset}
+          aria-label={`${t.reset}: ${name}`}
+          onClick={reset}
+        >
           <IconRestore size={13} />
         </button>
       )}

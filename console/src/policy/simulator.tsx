@@ -27,7 +27,8 @@ export function Simulator({ parts }: { parts: Parts }) {
   );
   const query = useQuery({
     queryKey: ["simulate", asked],
-    queryFn: async ({ signal }) => (await api.POST("/v1/policies/simulate", { body: asked, signal })).data as Simulation,
+    queryFn: async ({ signal }) =>
+      (await api.POST("/v1/policies/simulate", { body: asked, signal })).data as Simulation,
     placeholderData: keepPreviousData,
     retry: false,
     staleTime: Number.POSITIVE_INFINITY,
@@ -67,7 +68,11 @@ function Figures({ of }: { of: Simulation }) {
   const peak = of.load.peak_after_outage;
   return (
     <dl className={classes.figures}>
-      <div className={classes.figure} data-bad={of.survival < 0.995 || undefined} data-good={of.survival >= 0.995 || undefined}>
+      <div
+        className={classes.figure}
+        data-bad={of.survival < 0.995 || undefined}
+        data-good={of.survival >= 0.995 || undefined}
+      >
         <dt>{t.survives}</dt>
         <dd>
           {formatNumber(Math.floor(of.survival * 1000) / 10)} %<small>{t.lost(of.lost_tasks)}</small>
@@ -100,8 +105,18 @@ function Plots({ of }: { of: Simulation }) {
     () => ({
       x: of.attempts.map(({ number }) => number),
       series: [
-        { label: t.latest, values: of.attempts.map(({ starts }) => starts.latest_seconds), tone: "parked", kind: "line" },
-        { label: t.median, values: of.attempts.map(({ starts }) => starts.median_seconds), tone: "accent", kind: "line" },
+        {
+          label: t.latest,
+          values: of.attempts.map(({ starts }) => starts.latest_seconds),
+          tone: "parked",
+          kind: "line",
+        },
+        {
+          label: t.median,
+          values: of.attempts.map(({ starts }) => starts.median_seconds),
+          tone: "accent",
+          kind: "line",
+        },
         {
           label: t.earliest,
           values: of.attempts.map(({ starts }) => starts.earliest_seconds),

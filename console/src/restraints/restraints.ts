@@ -26,7 +26,9 @@ export function pauseOf(pauses: readonly Pause[], group?: string, scene?: string
     ["namespace", ""],
   ];
   for (const [scope, key] of names) {
-    const found = pauses.find((pause) => key !== undefined && pause.scope === scope && (scope === "namespace" || pause.key === key));
+    const found = pauses.find(
+      (pause) => key !== undefined && pause.scope === scope && (scope === "namespace" || pause.key === key),
+    );
     if (found) return found;
   }
   return undefined;

@@ -28,14 +28,16 @@ export const messages = defineMessages(
     save: "Save",
     saved: "Saved",
     secrets: "Signing secrets",
-    secretsHint: "Requests to the group's nodes and webhooks are signed with the first one; receivers accept both while there are two.",
+    secretsHint:
+      "Requests to the group's nodes and webhooks are signed with the first one; receivers accept both while there are two.",
     show: "Show",
     hide: "Hide",
     current: "in use",
     previous: "ends",
     rotate: "Rotate",
     rotateTitle: (name: string) => `Rotate the signing secret of ${name}`,
-    rotateText: "A new secret takes the place of the one in use, which stays valid beside it for a day. Nodes learn of it by themselves; give it to your webhooks within that day.",
+    rotateText:
+      "A new secret takes the place of the one in use, which stays valid beside it for a day. Nodes learn of it by themselves; give it to your webhooks within that day.",
     rotated: "A new secret is in use",
     danger: "Delete this group",
     dangerText: "Its scenes, policies and limits go with it. It must have no tasks and no nodes.",

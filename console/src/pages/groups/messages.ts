@@ -16,7 +16,8 @@ export const messages = defineMessages(
     paused: "Paused",
     created: "Created",
     empty: "No group yet",
-    emptyHint: "The first report of an application makes its group, and its scenes. They can also be made here, or imported.",
+    emptyHint:
+      "The first report of an application makes its group, and its scenes. They can also be made here, or imported.",
     nothing: "No group has this name",
     add: "New group",
     addTitle: "New group",
@@ -29,7 +30,8 @@ export const messages = defineMessages(
     export: "Export",
     import: "Import…",
     importTitle: "Import configuration",
-    importText: "Groups, scenes, policies and limits as a document, as the export gives it. Nothing changes before you have seen what would.",
+    importText:
+      "Groups, scenes, policies and limits as a document, as the export gives it. Nothing changes before you have seen what would.",
     chooseFile: "Choose a file (JSON)",
     document: "Document (JSON)",
     preview: "Show what would change",

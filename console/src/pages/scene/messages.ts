@@ -25,7 +25,8 @@ export const messages = defineMessages(
     compare: "Differences",
     rollback: "Roll back",
     rollbackTitle: (version: number) => `Roll back to version ${version}`,
-    rollbackText: (next: number) => `It comes into force again as version ${next}. Nothing is lost: versions are only added.`,
+    rollbackText: (next: number) =>
+      `It comes into force again as version ${next}. Nothing is lost: versions are only added.`,
     changesTo: (from: number, to: number) => `From version ${from} to version ${to}`,
     same: "They say the same.",
     general: "General",
@@ -34,14 +35,16 @@ export const messages = defineMessages(
     save: "Save",
     saved: "Saved",
     callbacks: "Default callbacks",
-    callbacksHint: "Who is told when a task ends, unless its report says otherwise: the name of an executor, or a URL with headers.",
+    callbacksHint:
+      "Who is told when a task ends, unless its report says otherwise: the name of an executor, or a URL with headers.",
     schema: "Payload schema",
     schemaHint: "JSON Schema 2020-12 of {args, kwargs, body}. Every edit of a payload must fit it.",
     schemaOnReport: "Reports must fit it, too",
     breaker: "Breaker",
     history: "Audit",
     danger: "Delete this scene",
-    dangerText: "All versions of its policy go with it. It must have no open tasks; a report would make it again from the defaults.",
+    dangerText:
+      "All versions of its policy go with it. It must have no open tasks; a report would make it again from the defaults.",
     delete: "Delete scene",
     deleteTitle: (name: string) => `Delete ${name}`,
     deleted: (name: string) => `${name} is deleted`,
@@ -58,7 +61,8 @@ export const messages = defineMessages(
     policySaved: (version) => `版本 ${version} 已生效`,
     apply: "应用到等待中的任务",
     applyTitle: (count) => `应用到 ${formatNumber(count, "zh")} 个等待中的任务`,
-    applyText: (behind) => `以下存活任务使用旧版本：${behind}。它们的下一次尝试将按当前版本重新安排；否则各自在下一次尝试后采用。`,
+    applyText: (behind) =>
+      `以下存活任务使用旧版本：${behind}。它们的下一次尝试将按当前版本重新安排；否则各自在下一次尝试后采用。`,
     applyNone: "所有存活任务都已使用当前版本。",
     applied: (count) => `已重新安排 ${formatNumber(count, "zh")} 个任务`,
     version: "版本",

@@ -1,9 +1,11 @@
-import { type RawSearch, text } from "@/app/search";
+import { oneOf, type RawSearch } from "@/app/search";
+
+export const SETTINGS_TABS = ["namespaces", "policy", "keys", "audit", "about"] as const;
 
 export interface SettingsSearch {
-  q?: string;
+  tab?: (typeof SETTINGS_TABS)[number];
 }
 
 export function validateSettings(search: RawSearch): SettingsSearch {
-  return { q: text(search.q) };
+  return { tab: oneOf(search.tab, SETTINGS_TABS) };
 }

@@ -44,10 +44,7 @@ export function Secrets({ group }: { group: string }) {
         </Result>
       )}
       <div className={classes.buttons}>
-        <Button
-          leftSection={shown ? <IconEyeOff size={14} /> : <IconEye size={14} />}
-          onClick={() => setShown(!shown)}
-        >
+        <Button leftSection={shown ? <IconEyeOff size={14} /> : <IconEye size={14} />} onClick={() => setShown(!shown)}>
           {shown ? t.hide : t.show}
         </Button>
         <Button leftSection={<IconRefresh size={14} />} onClick={() => setRotating(true)}>

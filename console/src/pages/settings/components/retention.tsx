@@ -1,0 +1,4 @@
+/** Placeholder until its API is there. */
+export function Retention() {
+  return null;
+}

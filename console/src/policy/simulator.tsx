@@ -1,7 +1,7 @@
 import { NumberInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { formatNumber, useMessages } from "@/i18n/language";
@@ -142,10 +142,12 @@ function Plots({ of }: { of: Simulation }) {
     }),
     [of, t],
   );
+  // Between two attempts there is none to name.
+  const attempt = useCallback((number: number) => (Number.isInteger(number) ? t.number(number) : ""), [t]);
   return (
     <>
       <h3 className={classes.plotTitle}>{t.schedulePlotTitle}</h3>
-      <Chart label={t.attemptsPlot} {...schedule} height={160} format={duration} xFormat={t.number} />
+      <Chart label={t.attemptsPlot} {...schedule} height={160} format={duration} xFormat={attempt} />
       <h3 className={classes.plotTitle}>{t.loadPlotTitle}</h3>
       <Chart label={t.loadPlot} {...load} height={140} format={rate} xFormat={duration} />
       <p className={classes.note}>{t.withoutBreaker}</p>
@@ -181,5 +183,5 @@ function Amount({
   );
 }
 
-const duration = (value: number) => formatDuration(value);
+const duration = (value: number) => (value === 0 ? "0" : formatDuration(value));
 const rate = (value: number) => formatNumber(Number(value.toPrecision(2)));

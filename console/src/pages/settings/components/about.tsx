@@ -12,33 +12,34 @@ import classes from "./settings.module.css";
 /** What runs here, and whether it is well. */
 export function About() {
   const t = useMessages(messages);
-  const readiness = $api.useQuery("get", "/readyz", {}, { refetchInterval: 10_000 });
+  const about = $api.useQuery("get", "/v1/about", {}, { refetchInterval: 10_000 });
   const runs = $api.useQuery("get", "/v1/stats/reconciler");
-  const state = (word: string) =>
-    word === "ready" || word === "ok" ? (
-      <Badge tone="good" icon={IconCheck}>
-        {t.ready}
-      </Badge>
-    ) : (
-      <Badge tone="bad" icon={IconX}>
-        {t.away}
-      </Badge>
-    );
   return (
     <div className={classes.stack}>
       <Panel title="Redrive">
-        <Result query={readiness} rows={3}>
-          {({ database, engine }) => (
+        <Result query={about} rows={5}>
+          {(data) => (
             <Facts
               facts={[
-                [t.database, state(database)],
-                [t.engine, state(engine)],
+                [t.version, data.version],
+                [t.database, `PostgreSQL ${data.database_version}`],
+                [t.schema, data.schema_revision],
                 [
-                  t.docs,
-                  <a key="docs" href="/docs">
-                    /docs
-                  </a>,
+                  t.engine,
+                  data.engine === "up" ? (
+                    <Badge key="engine" tone="good" icon={IconCheck}>
+                      {data.engine_version ?? t.ready}
+                    </Badge>
+                  ) : (
+                    <Badge key="engine" tone="bad" icon={IconX}>
+                      {t.away}
+                    </Badge>
+                  ),
                 ],
+                [t.queue, `${data.temporal_namespace} / ${data.task_queue}`],
+                [t.ui, data.temporal_ui_url && <Away key="ui" to={data.temporal_ui_url} />],
+                [t.keyRequired, data.require_api_key ? t.yes : t.no],
+                [t.docs, <Away key="docs" to="/docs" />],
               ]}
             />
           )}
@@ -69,5 +70,13 @@ export function About() {
         </Result>
       </Panel>
     </div>
+  );
+}
+
+function Away({ to }: { to: string }) {
+  return (
+    <a className={classes.link} href={to} target="_blank" rel="noreferrer">
+      {to}
+    </a>
   );
 }

@@ -14,7 +14,6 @@ import { Result } from "@/ui/states";
 import { Badge } from "@/ui/status-badge";
 import { Time } from "@/ui/time";
 import { messages } from "../messages";
-import { Retention } from "./retention";
 import classes from "./settings.module.css";
 
 /** The isolation units that the key opens. */
@@ -66,7 +65,6 @@ export function Namespaces() {
           )}
         </Result>
       </Panel>
-      <Retention />
       {adding && <NewNamespace onDone={() => void namespaces.refetch()} onClose={() => setAdding(false)} />}
     </div>
   );

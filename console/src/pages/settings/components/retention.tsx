@@ -1,4 +1,0 @@
-/** Placeholder until its API is there. */
-export function Retention() {
-  return null;
-}

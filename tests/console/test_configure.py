@@ -1,0 +1,161 @@
+"""Groups, scenes and their policies, nodes and settings, as a platform engineer uses them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from tests.console.conftest import Show
+from tests.console.world import World
+
+Picture = Callable[..., None]
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "ready"),
+    [
+        ("groups", "/groups", "made by its first report"),
+        ("group", "/groups/orders", "charge-card"),
+        ("scene", "/groups/orders/scenes/charge-card", "Tasks that survive the outage"),
+        ("nodes", "/nodes", "node-eu-1"),
+        ("settings", "/settings", "New namespace"),
+    ],
+)
+def test_each_page_is_seen_well_by_everybody(name: str, path: str, ready: str, world: World, picture: Picture) -> None:
+    register(world, "node-eu-1")
+
+    picture(name, path, ready)
+
+
+def test_the_simulator_answers_while_a_policy_is_typed(show: Show) -> None:
+    """Two attempts cannot survive an outage of ten minutes; the form says so before anything is saved."""
+    page = show("/groups/orders/scenes/charge-card")
+    expect(page.get_by_text("100 %")).to_be_visible()
+    page.get_by_label("Attempts at most", exact=True).fill("2")
+
+    expect(page.get_by_text("1,000 would be dead letters")).to_be_visible()
+
+
+def test_a_saved_policy_is_a_version_that_can_be_rolled_back(show: Show, world: World) -> None:
+    world.api.post("/v1/groups/orders/scenes", json={"name": "versions"}).raise_for_status()
+    page = show("/groups/orders/scenes/versions")
+    page.get_by_label("Attempts at most", exact=True).fill("7")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Version 2 is in force")).to_be_visible()
+    page.get_by_role("tab", name="Versions").click()
+    page.get_by_role("row", name="2 in force").get_by_role("button", name="Differences").click()
+    expect(page.get_by_text("max_attempts: 7")).to_be_visible()
+    page.get_by_role("button", name="Roll back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+
+    expect(page.get_by_text("Version 3 is in force")).to_be_visible()
+    scene = "/v1/groups/orders/scenes/versions"
+    assert world.api.get(f"{scene}/effective-policy").json()["policy"]["max_attempts"] == 12
+
+
+def test_a_value_says_which_layer_gave_it_and_is_given_back(show: Show, world: World) -> None:
+    world.api.post("/v1/groups/orders/scenes", json={"name": "origins", "policy": {"max_attempts": 4}})
+    page = show("/groups/orders/scenes/origins")
+    field = page.get_by_label("Attempts at most", exact=True)
+    expect(field).to_have_value("4")
+    page.get_by_role("button", name="Use what the layers below say: Attempts at most").click()
+
+    expect(field).to_have_value("12")
+
+
+def test_a_refused_policy_says_which_field(show: Show) -> None:
+    page = show("/groups/orders/scenes/charge-card")
+    page.get_by_label("Attempts at most", exact=True).fill("0")
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text(re.compile("This policy would be refused"))).to_be_visible()
+    expect(page.get_by_label("Attempts at most", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_scene_is_paused_with_a_reason_and_resumed(show: Show, world: World) -> None:
+    page = show("/groups/mail/scenes/send-receipt?tab=settings")
+    page.get_by_role("button", name="Pause", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("the provider migrates")
+    dialog.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("the provider migrates")).to_be_visible()
+    pauses = world.api.get("/v1/pauses").json()["items"]
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+
+    expect(page.get_by_text("Attempts go out as they fall due.")).to_be_visible()
+    assert [(pause["scope"], pause["key"]) for pause in pauses] == [("scene", "mail/send-receipt")]
+
+
+def test_a_limit_is_set_and_removed(show: Show, world: World) -> None:
+    page = show("/groups/mail?tab=settings")
+    page.get_by_role("button", name="Change").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Attempts per second").fill("25")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("25/s")).to_be_visible()
+    page.get_by_role("button", name="Change").click()
+    page.get_by_role("dialog").get_by_label("Attempts per second").fill("")
+    page.get_by_role("dialog").get_by_role("button", name="Remove the limit").click()
+
+    expect(page.get_by_text("No limit of its own")).to_be_visible()
+    assert world.api.get("/v1/limits").json()["items"] == []
+
+
+def test_an_import_shows_what_it_would_change_before_it_does(show: Show, world: World, tmp_path: Path) -> None:
+    document = world.api.get("/v1/config").json()
+    document["groups"]["imported"] = {"description": "from a file"}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(document))
+    page = show("/groups")
+    page.get_by_role("button", name="Configuration").click()
+    page.get_by_role("menuitem", name="Import").click()
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Show what would change").click()
+    expect(page.get_by_role("dialog").get_by_text("imported", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Apply 1 change").click()
+
+    expect(page.get_by_role("table", name="Groups and scenes").get_by_text("imported")).to_be_visible()
+
+
+def test_draining_the_last_node_says_what_that_means(show: Show, world: World) -> None:
+    register(world, "node-last", group="mail")
+    page = show("/nodes?q=node-last")
+    page.get_by_role("button", name="Drain").click()
+    expect(page.get_by_role("dialog")).to_contain_text("the last live node of its group")
+    page.get_by_role("dialog").get_by_role("button", name="Drain").click()
+
+    expect(page.get_by_role("table", name="Nodes").get_by_text("Draining")).to_be_visible()
+
+
+def test_a_key_is_shown_once_and_revoked(show: Show) -> None:
+    page = show("/settings?tab=keys")
+    page.get_by_role("button", name="New key").click()
+    page.get_by_label("What it is for").fill("console test")
+    page.get_by_role("button", name="Create").click()
+    shown = page.get_by_role("dialog", name="Your new key")
+    expect(shown).to_be_visible()
+    shown.get_by_role("button", name="I have copied it").click()
+    page.get_by_role("row", name=re.compile("console test")).get_by_role("button", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+
+    expect(page.get_by_role("row", name=re.compile("console test"))).to_contain_text("Revoked")
+
+
+def register(world: World, node: str, group: str = "orders") -> None:
+    world.api.post(
+        "/v1/nodes/register",
+        json={
+            "id": node,
+            "group": group,
+            "url": "http://127.0.0.1:9",
+            "labels": {"zone": "eu-west-1a"},
+            "version": "2026.5.1",
+            "executors": [f"{group}.charge", f"{group}.notify"],
+            "capacity": 32,
+        },
+    ).raise_for_status()

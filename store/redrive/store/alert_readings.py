@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from redrive.core.alerting import MAX_GROUPS, AlertRule, Dimension, Reading, Watched
 from redrive.core.states import OPEN
 from redrive.core.wire import NODE_LEASE_SECONDS
+from redrive.store.dead_counts import NO_ERROR
 
 ALERTS_GROUP: Final = "redrive-alerts"
 """The group that the tasks belong to which deliver notices."""
@@ -41,6 +42,11 @@ _DEAD: Final = """
         max(task_id::text) AS "One of the tasks"
     FROM alert_events
     WHERE namespace = :namespace AND kind = 'dead_letter' AND created_at > :since AND {visible} {more}
+        -- An error that somebody has muted is nothing to be told of.
+        AND NOT EXISTS (
+            SELECT FROM dead_letter_notes AS muted WHERE muted.namespace = alert_events.namespace
+                AND muted.fingerprint = COALESCE(facts ->> 'fingerprint', :no_error) AND muted_until > now()
+        )
     GROUP BY {groups} HAVING count(*) >= :threshold
 """
 _LIVE_NODE: Final = """
@@ -170,6 +176,7 @@ async def measure(session: AsyncSession, namespace: str, rule: AlertRule, since:
         "alerts_target": f"scene:{ALERTS_GROUP}/",
         "groups": list(rule.groups),
         "scenes": list(rule.scenes),
+        "no_error": NO_ERROR,
         "limit": MAX_GROUPS,
     }
     query = text(f"{statement} ORDER BY value DESC LIMIT :limit")

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from tests.integration.store.support import change, insert
 
 from redrive.core.alerting import AlertRule, Watched
-from redrive.store import alerts, nodes
+from redrive.store import alerts, dead_letters, nodes
 from redrive.store.alert_readings import ALERTS_GROUP, measure
 from redrive.store.database import Database, new_id
 
@@ -51,6 +51,15 @@ async def test_deaths_are_counted_by_what_the_rule_groups_by(database: Database)
     assert await read(database, "dead_letter", scenes=("refund",)) == [((), 1)]
     assert await read(database, "dead_letter", groups=("billing",)) == []
     assert await read(database, "exhausted", threshold=1, group_by=("scene",)) == [(("charge",), 2)]
+
+
+async def test_an_error_that_somebody_muted_is_not_counted(database: Database) -> None:
+    await dies(database)
+    await dies(database, fingerprint="f2")
+    async with database.begin() as session:
+        until = datetime.now(UTC) + timedelta(hours=1)
+        await dead_letters.note(session, "default", "f1", {"muted_until": until})
+    assert await read(database, "dead_letter", group_by=("fingerprint",)) == [(("f2",), 1)]
 
 
 async def test_a_reading_explains_itself_without_any_message(database: Database) -> None:

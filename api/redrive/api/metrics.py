@@ -34,7 +34,7 @@ _READ: Final[Mapping[str, Metric]] = {
         "redrive_oldest_due_seconds", "gauge", "For how long the earliest of them is due, to the minute."
     ),
     "nodes": Metric("redrive_nodes", "gauge", "Nodes by state."),
-    "breakers": Metric("redrive_breakers_open", "gauge", "Breakers that are not closed."),
+    "breakers": Metric("redrive_breakers_open", "gauge", "Breakers that are open, half open or held open."),
     "repaired": Metric("redrive_reconciler_repairs_total", "counter", "Differences of engine and mirror repaired."),
 }
 _LAG: Final = Metric(

@@ -127,7 +127,7 @@ class Overviews:
             lag = await _lag(session, place, span)
             scenes = await statistics.failing_scenes(session, place, span, _WORST)
             errors = await _rising_errors(session, place, span)
-            breakers = await statistics.count_open_breakers(session, place.namespace)
+            breakers = await statistics.count_open_breakers(session, place)
             states = await nodes.count_states(session, place.namespace, place.group)
             backlog, due = await _due(session, place, now, counts[TaskStatus.PENDING])
             health = await self._health(session, now, engine_is_up)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from redrive.core.wire import NODE_LEASE_SECONDS
+from redrive.store.statistics import OPEN_BREAKER
 
 LAG_MINUTES: Final = 5
 
@@ -59,10 +60,10 @@ _NODES: Final = f"""
         ELSE status END AS state, count(*)::float8 AS value
     FROM nodes WHERE {_VISIBLE} GROUP BY 1, 2, 3
 """  # noqa: S608 - built from this module's constants only
-_BREAKERS: Final = """
-    SELECT namespace, count(*) FILTER (WHERE opened)::float8 AS value FROM target_states
+_BREAKERS: Final = f"""
+    SELECT namespace, count(*) FILTER (WHERE {OPEN_BREAKER})::float8 AS value FROM target_states
     WHERE CAST(:namespace AS text) IS NULL OR namespace = :namespace GROUP BY 1
-"""
+"""  # noqa: S608 - built from this module's constants only
 _LAGS: Final = f"""
     SELECT namespace, "group", bucket, sum(count)::bigint AS attempts FROM (
         SELECT namespace, "group", bucket, count FROM lag_tallies

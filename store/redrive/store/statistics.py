@@ -220,10 +220,23 @@ async def longest_due(session: AsyncSession, place: Place) -> datetime | None:
     return (await session.execute(statement, _place(place))).scalar_one_or_none()
 
 
-async def count_open_breakers(session: AsyncSession, namespace: str) -> int:
-    """Count the targets of a namespace whose breaker is not closed."""
-    statement = text("SELECT count(*) FROM target_states WHERE namespace = :namespace AND opened")
-    found: int = (await session.execute(statement, {"namespace": namespace})).scalar_one()
+OPEN_BREAKER: Final = """
+    opened AND CASE WHEN state -> 'breaker' -> 'override' ->> 'position' IS NULL
+        THEN state -> 'breaker' -> 'state' ->> 'kind' <> 'closed'
+        ELSE state -> 'breaker' -> 'override' ->> 'position' = 'open' END
+"""
+"""Whether a row of `target_states` has a breaker that is open, half open, or held open by a person."""
+
+
+async def count_open_breakers(session: AsyncSession, place: Place) -> int:
+    """Count the targets whose breaker is open, half open, or held open; of a group the scenes alone are targets."""
+    statement = text(
+        f"""
+        SELECT count(*) FROM target_states WHERE namespace = :namespace AND {OPEN_BREAKER}
+            AND (CAST(:group AS text) IS NULL OR starts_with(key, 'scene:' || :group || '/'))
+        """  # noqa: S608 - built from this module's constants only
+    )
+    found: int = (await session.execute(statement, _place(place))).scalar_one()
     return found
 
 

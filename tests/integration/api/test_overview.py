@@ -207,3 +207,19 @@ async def test_health_tells_that_temporal_is_away_and_that_nobody_reconciles(api
     )
     health = (await overview(api))["health"]
     assert (health["reconciler"], health["repaired"]) == ("late", 3)
+
+
+async def test_breakers_are_counted_as_their_list_shows_them(api: Api) -> None:
+    for key in ("host:a.example", "scene:orders/charge", "scene:pay/refund"):
+        assert (await api.post(f"/v1/breakers/{key}/open", {})).status_code == 200
+    await api.post("/v1/breakers/host:a.example/close", {})
+    await api.post("/v1/breakers/scene:pay/refund/release", {})
+
+    shown = (await api.get("/v1/breakers")).json()["items"]
+    down = [
+        one
+        for one in shown
+        if (one["state"] != "closed" if one["override"] is None else one["override"]["position"] == "open")
+    ]
+    assert (await overview(api))["breakers_open"] == len(down) == 2
+    assert (await overview(api, group="orders"))["breakers_open"] == 1

@@ -141,7 +141,9 @@ class Overview(Output):
     lag: Lag
     failing_scenes: list[FailingScene] = Field(description="The worst first: by dead tasks, then by failed attempts.")
     rising_errors: list[RisingError] = Field(description="What has grown most first.")
-    breakers_open: int = Field(description="Breakers of the namespace that are not closed, whatever the group.")
+    breakers_open: int = Field(
+        description="Breakers that are open, half open or held open; of a group those of its scenes."
+    )
     nodes: NodeCounts
     backlog: Backlog
     due_next: list[DueNext] = Field(description="The next 24 hours, from the present minute on.")

@@ -4807,7 +4807,7 @@ export interface components {
             rising_errors: components["schemas"]["RisingError"][];
             /**
              * Breakers Open
-             * @description Breakers of the namespace that are not closed, whatever the group.
+             * @description Breakers that are open, half open or held open; of a group those of its scenes.
              */
             breakers_open: number;
             nodes: components["schemas"]["NodeCounts"];

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
+from tests.replay import record_redrives
 from tests.replay.record import FOLDER, SHAPES
 
+from redrive.workflows.bulk_redrive import BulkRedrive
 from redrive.workflows.retry_task import RetryTask
 from redrive.workflows.worker import sandboxed_runner
 
@@ -23,7 +25,7 @@ def read(path: Path) -> str:
 
 async def replay(text: str, runner: WorkflowRunner) -> None:
     history = WorkflowHistory.from_json("redrive/default/01900000-0000-7000-8000-000000000000/1", text)
-    await Replayer(workflows=[RetryTask], workflow_runner=runner).replay_workflow(history)
+    await Replayer(workflows=[RetryTask, BulkRedrive], workflow_runner=runner).replay_workflow(history)
 
 
 @pytest.mark.parametrize("runner", sorted(RUNNERS))
@@ -37,6 +39,13 @@ def test_each_shape_is_recorded() -> None:
     recorded = {path.stem for path in FOLDER.glob("*.json")}
 
     assert recorded == {*SHAPES, "continued_first", "continued_last"}
+
+
+def test_each_shape_of_a_redrive_is_recorded() -> None:
+    """Missing ones are made by `python -m tests.replay.record_redrives`."""
+    recorded = {path.stem for path in record_redrives.FOLDER.glob("*.json")}
+
+    assert recorded == {*record_redrives.SHAPES, *record_redrives.CONTINUED}
 
 
 async def test_code_that_does_not_fit_is_found() -> None:

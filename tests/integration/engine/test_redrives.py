@@ -5,98 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus
 from tests.eventually import eventually
+from tests.integration.engine.desk import ACCESS, Desk
 from tests.integration.engine.harness import NAMESPACE, NODE, Platform, webhook
 from tests.integration.engine.target import Gate, Reply, Target
 
 from redrive.activities.bulk import Redriver
-from redrive.api.access import Access
 from redrive.api.engine import Engine
 from redrive.api.redrive_keeper import RedriveKeeper
 from redrive.api.redrives import Redrives
-from redrive.api.schemas.redrives import RedriveChange, RedriveRequest
-from redrive.core.messages import BulkRun, redrive_workflow_id
-from redrive.store import redrives
-from redrive.store.keys import Scope
-from redrive.store.tables import Redrive, RedriveItem
+from redrive.api.schemas.redrives import RedriveChange
+from redrive.core.messages import BulkRun
 
-ACCESS = Access(Scope(), NAMESPACE)
-FAST: dict[str, Any] = {"rate_per_second": 500, "ramp": None}
 SLOW = {"backoff": {"kind": "fixed", "delay_seconds": 600, "jitter": {"kind": "none"}}, "max_elapsed_seconds": None}
-
-
-class Desk:
-    """A person at a redrive's controls."""
-
-    def __init__(self, platform: Platform) -> None:
-        self.platform = platform
-        self.redrives = Redrives(platform.database, platform.engine, platform.settings.task_queue)
-
-    async def dead(self, count: int, target: Target, **fields: Any) -> list[UUID]:
-        """Make dead tasks, the first of which is the oldest."""
-        ended = {"status": "dead", "dead_reason": "exhausted", "finished_at": datetime.now(UTC)}
-        found = [await self.platform.report(webhook(target.url), **ended, **fields) for _ in range(count)]
-        await self.platform.execute("UPDATE tasks SET attempts = 3 WHERE id = ANY(:ids)", ids=found)
-        return found
-
-    async def start(self, **fields: Any) -> UUID:
-        """Start a redrive of everything, unless told otherwise."""
-        given = {"selection": {"group": "orders"}, **FAST, **fields}
-        return (await self.redrives.create(ACCESS, RedriveRequest(**given))).id
-
-    async def find(self, redrive_id: UUID) -> Redrive:
-        async with self.platform.database.session() as session:
-            found = await redrives.find_redrive(session, NAMESPACE, redrive_id)
-        assert found is not None
-        return found
-
-    async def items(self, redrive_id: UUID) -> Sequence[RedriveItem]:
-        async with self.platform.database.session() as session:
-            return await redrives.list_items(session, redrive_id, limit=10_000)
-
-    async def reaches(self, redrive_id: UUID, *statuses: str, within: float = 30) -> Redrive:
-        async def there() -> Redrive | None:
-            found = await self.find(redrive_id)
-            return found if found.status in statuses else None
-
-        found = await eventually(there, within, f"{' or '.join(statuses)} of redrive {redrive_id}")
-        assert found is not None
-        return found
-
-    async def closes(self, redrive_id: UUID, within: float = 30) -> Redrive:
-        """Wait until the redrive's workflow has ended, and check that its report adds up."""
-        handle = self.handle(redrive_id)
-        await eventually(lambda: _closed(handle), within, f"the end of the workflow of {redrive_id}")
-        found = await self.find(redrive_id)
-        items = await self.items(redrive_id)
-        outcomes = Counter(item.outcome for item in items)
-        assert found.total == len(items)
-        assert {name: getattr(found, name) for name in ("succeeded", "dead", "skipped", "failed")} == {
-            name: outcomes[name] for name in ("succeeded", "dead", "skipped", "failed")
-        }
-        assert found.waiting == found.in_flight == 0
-        assert all(item.finished_at is not None for item in items)
-        return found
-
-    def handle(self, redrive_id: UUID) -> WorkflowHandle[Any, Any]:
-        return self.platform.client.get_workflow_handle(redrive_workflow_id(NAMESPACE, str(redrive_id)))
-
-    async def generations(self) -> Counter[tuple[str, int]]:
-        async with self.platform.database.session() as session:
-            rows = await session.execute(text("SELECT status, generation FROM tasks"))
-            return Counter((row.status, row.generation) for row in rows)
-
-
-async def _closed(handle: WorkflowHandle[Any, Any]) -> bool:
-    return (await handle.describe()).close_time is not None
 
 
 @pytest.fixture
@@ -179,7 +106,7 @@ async def test_what_still_fails_stops_it_and_it_says_why(running: Desk, target: 
 async def test_nothing_is_released_once_a_pause_is_acknowledged(running: Desk, target: Target) -> None:
     await running.dead(60, target)
     redrive_id = await running.start(rate_per_second=10, concurrency=1000)
-    await eventually(lambda: _released(running, redrive_id, 1), what="the first replay")
+    await eventually(lambda: running.released(redrive_id, 1), what="the first replay")
     await running.redrives.pause(ACCESS, redrive_id, "wait")
     paused = await running.find(redrive_id)
     await eventually(lambda: _settled(running, redrive_id), what="the end of what was released")
@@ -212,7 +139,7 @@ async def test_an_abort_leaves_the_rest_alone(running: Desk, target: Target) -> 
 async def test_cancelling_its_workflow_in_temporal_aborts_it(running: Desk, target: Target) -> None:
     await running.dead(50, target)
     redrive_id = await running.start(rate_per_second=0.01)
-    await eventually(lambda: _released(running, redrive_id, 1), what="the first replay")
+    await eventually(lambda: running.released(redrive_id, 1), what="the first replay")
     await running.handle(redrive_id).cancel()
     found = await running.closes(redrive_id)
 
@@ -239,7 +166,7 @@ async def test_a_lost_workflow_is_started_again_and_goes_on(desk: Desk, target: 
     keeper = RedriveKeeper(desk.platform.database, desk.platform.engine)
     async with desk.platform.worker(), desk.platform.starting():
         redrive_id = await desk.start(concurrency=10, rate_per_second=10)
-        await eventually(lambda: _released(desk, redrive_id, 5), what="five replays")
+        await eventually(lambda: desk.released(redrive_id, 5), what="five replays")
         # As when Temporal has lost what it knew: nothing runs, and nobody wanted that.
         await desk.platform.execute("UPDATE redrives SET look_at = now() - interval '2 minutes'")
         with contextlib.suppress(AssertionError):
@@ -255,7 +182,7 @@ async def test_a_lost_workflow_is_started_again_and_goes_on(desk: Desk, target: 
 async def test_a_terminated_workflow_means_that_somebody_wanted_it_to_stop(running: Desk, target: Target) -> None:
     await running.dead(20, target)
     redrive_id = await running.start(rate_per_second=0.01)
-    await eventually(lambda: _released(running, redrive_id, 1), what="the first replay")
+    await eventually(lambda: running.released(redrive_id, 1), what="the first replay")
     await running.handle(redrive_id).terminate()
     await running.platform.execute("UPDATE redrives SET look_at = now() - interval '2 minutes'")
     await RedriveKeeper(running.platform.database, running.platform.engine).round()
@@ -361,11 +288,6 @@ async def test_its_history_does_not_grow_with_its_tasks(running: Desk, target: T
     history = await running.handle(redrive_id).fetch_history()
 
     assert len(history.events) < 100
-
-
-async def _released(desk: Desk, redrive_id: UUID, count: int) -> bool:
-    found = await desk.find(redrive_id)
-    return found.total - found.waiting >= count
 
 
 async def _settled(desk: Desk, redrive_id: UUID) -> bool:

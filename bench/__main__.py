@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import console, database, dead_letters, fairness, idle, lag, reports, scenarios, throughput
+from bench import console, database, dead_letters, fairness, idle, lag, redrive, reports, scenarios, throughput
 from bench.table import machine
 
 MEASUREMENTS: dict[str, Callable[[], str]] = {
@@ -18,6 +18,7 @@ MEASUREMENTS: dict[str, Callable[[], str]] = {
     "console": console.measure,
     "fairness": fairness.measure,
     "scenarios": scenarios.measure,
+    "redrive": redrive.measure,
 }
 
 

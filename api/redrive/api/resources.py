@@ -114,6 +114,7 @@ class Links:
             workflow_id=name,
             temporal_url=self.workflow(name),
             parent_id=task.parent_id,
+            redrive_id=None,
             metadata=task.metadata,
             payload_revision=1,
             trace_context=task.trace_context,
@@ -156,6 +157,7 @@ class Links:
             "workflow_id": name,
             "temporal_url": self.workflow(name),
             "parent_id": task.parent_id,
+            "redrive_id": task.redrive_id,
             "metadata": task.metadata_,
         }
 

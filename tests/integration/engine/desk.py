@@ -42,7 +42,7 @@ class Desk:
 
     async def start(self, **fields: Any) -> UUID:
         """Start a redrive of everything, unless told otherwise."""
-        given = {"selection": {"group": "orders"}, **FAST, **fields}
+        given: dict[str, Any] = {"selection": {"group": "orders"}, **FAST, **fields}
         return (await self.redrives.create(ACCESS, RedriveRequest(**given))).id
 
     async def find(self, redrive_id: UUID) -> Redrive:

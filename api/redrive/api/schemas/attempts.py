@@ -33,7 +33,7 @@ class AttemptCommand(Input):
     attempts: Ordinal = Field(description="Attempts that are spent once this one is.")
     version: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(description="Orders the writes to the task's row.")
     due_at: Instant
-    trigger: Literal["timer", "manual", "wake"]
+    trigger: Literal["timer", "manual", "wake", "redrive"]
     timeout_seconds: Seconds
     ends_at: Instant | None = None
     max_attempts: Ordinal

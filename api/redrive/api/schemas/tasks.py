@@ -139,6 +139,7 @@ class TaskSummary(Output):
     workflow_id: str = Field(description="Id of the Temporal workflow of its present generation.")
     temporal_url: str | None = Field(description="Where to see that workflow; null when Temporal's UI is not known.")
     parent_id: UUID | None = Field(description="The task that this one is a callback of.")
+    redrive_id: UUID | None = Field(description="The redrive that began its present generation; null when none did.")
     metadata: dict[str, Any]
 
 
@@ -194,7 +195,7 @@ class AttemptResource(Output):
     generation: int
     number: int = Field(description="From 1 within a generation.")
     status: AttemptStatus
-    trigger: str = Field(description="Why it ran: `timer`, `manual` or `wake`.")
+    trigger: str = Field(description="Why it ran: `timer`, `manual`, `wake` or `redrive`.")
     deliveries: int = Field(description="How often it was sent: more than once when a worker was lost.")
     due_at: datetime
     started_at: datetime

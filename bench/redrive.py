@@ -30,7 +30,7 @@ _FILL = """
         FROM generate_series(1, %s)
         RETURNING id
     )
-    INSERT INTO payloads (task_id, args, kwargs) SELECT id, '[]', '{"order": "o-1", "amount": 5}' FROM made
+    INSERT INTO payloads (task_id, revision, args, kwargs) SELECT id, 1, '[]', '{"order": "o-1", "amount": 5}' FROM made
 """
 
 

@@ -27,6 +27,7 @@ class Provider(Target):
 
     def __init__(self) -> None:
         super().__init__()
+        self.calls: int = 0
         self.works = True
         self.generations: dict[str, set[str]] = defaultdict(set)
 

@@ -470,7 +470,7 @@ class _Operations:
 
     def __init__(self, session: AsyncSession, redrive: Redrive, options: Options, now: datetime) -> None:
         self._session = session
-        self._action = cast("Action", redrive.action)
+        self._action: Action = cast("Action", redrive.action)
         self._why = redrive.reason or f"{_DONE_TO[self._action]} by a redrive"
         self._options = options
         self._now = now

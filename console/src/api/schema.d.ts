@@ -2370,7 +2370,7 @@ export interface components {
              * Trigger
              * @enum {string}
              */
-            trigger: "timer" | "manual" | "wake";
+            trigger: "timer" | "manual" | "wake" | "redrive";
             /** Timeout Seconds */
             timeout_seconds: number;
             /** Ends At */
@@ -2480,7 +2480,7 @@ export interface components {
             status: components["schemas"]["AttemptStatus"];
             /**
              * Trigger
-             * @description Why it ran: `timer`, `manual` or `wake`.
+             * @description Why it ran: `timer`, `manual`, `wake` or `redrive`.
              */
             trigger: string;
             /**
@@ -7105,6 +7105,11 @@ export interface components {
              * @description The task that this one is a callback of.
              */
             parent_id: string | null;
+            /**
+             * Redrive Id
+             * @description The redrive that began its present generation; null when none did.
+             */
+            redrive_id: string | null;
             /** Metadata */
             metadata: {
                 [key: string]: unknown;
@@ -7256,6 +7261,11 @@ export interface components {
              * @description The task that this one is a callback of.
              */
             parent_id: string | null;
+            /**
+             * Redrive Id
+             * @description The redrive that began its present generation; null when none did.
+             */
+            redrive_id: string | null;
             /** Metadata */
             metadata: {
                 [key: string]: unknown;

@@ -98,6 +98,7 @@ class Scenario:
         behave: Makes what the target answers.
         tasks: Tasks by scene.
         ends_after: When the trouble is over, in seconds.
+        haste: How much faster than the scale says its tasks fall due.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Scenario:
     behave: Behaviour
     tasks: Mapping[str, int]
     ends_after: float
+    haste: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def scenarios(scale: Scale) -> list[Scenario]:
     return [
         Scenario("outage", f"total outage of {trouble:g} s", outage, {HEALTHY: scale.outage_tasks}, trouble),
         Scenario("errors", "30 % errors", errors, {HEALTHY: tasks}, 0),
-        Scenario("throttled", "429 with Retry-After above its capacity", throttled, {HEALTHY: tasks}, 0),
+        Scenario("throttled", "429 with Retry-After above its capacity", throttled, {HEALTHY: tasks}, 0, haste=5),
         Scenario("slow", f"answers slower than the time-out for {trouble:g} s", slow, {HEALTHY: tasks}, trouble),
         Scenario(
             "poison",
@@ -213,7 +215,7 @@ def _run(stack: Stack, scale: Scale, scenario: Scenario, variant: str, target: S
                 "group": group,
                 "scene": scene,
                 "target": {"kind": "webhook", "url": f"{target.url}/{scene}"},
-                "delay_seconds": 1 + scale.spread_seconds * index / count,
+                "delay_seconds": 1 + scale.spread_seconds / scenario.haste * index / count,
             }
             for scene, count in scenario.tasks.items()
             for index in range(count)

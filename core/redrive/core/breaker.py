@@ -8,7 +8,7 @@ fails, it opens again, for longer.
     closed ──failure ratio over the window──▶ open ──its time is over──▶ half-open
       ▲                                        ▲                            │
       │                                        └──────── a probe fails ─────┤
-      └─────────────── all probes of the last round succeed ────────────────┘
+      └─────────────── the last round of probes passes ────────────────────┘
 
 This is the breaker of M. Nygard, “Release It!” (2007), with the sliding window and minimum count of Resilience4j and
 with probes in growing rounds, because a target that has just come back may bear one request but not a hundred.
@@ -23,6 +23,7 @@ follow a probe return a new breaker, which its caller stores only if the row sti
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Literal, TypeAlias, assert_never, cast
@@ -47,7 +48,8 @@ class BreakerRule:
         open_seconds: How long it stays open the first time, in seconds.
         growth: By how much the next time is longer, when the target has not come back.
         max_open_seconds: The longest that it stays open at a time, in seconds.
-        rounds: Rounds of probes, of 1, 2, 4 … attempts, that must succeed before it closes.
+        rounds: Rounds of probes, of 1, 2, 4 … attempts, that must pass before it closes. Of the probes of a round the
+            share `failure_ratio` may fail, though never all: a target that fails three times in ten is up.
         probe_seconds: A probe that has not ended after this many seconds is replaced: its worker may be gone.
     """
 
@@ -73,6 +75,10 @@ class BreakerRule:
         expect(enough, "max_open_seconds", f"at least open_seconds ({self.open_seconds:g})", self.max_open_seconds)
         expect(1 <= self.rounds <= _MAX_ROUNDS, "rounds", f"a whole number from 1 to {_MAX_ROUNDS}", self.rounds)
         expect_seconds("probe_seconds", self.probe_seconds, above_zero=True)
+
+    def may_fail(self, probes: int) -> int:
+        """Tell how many probes of a round may fail without speaking against the target."""
+        return min(math.floor(probes * self.failure_ratio), probes - 1)
 
     def open_for(self, opens: int) -> float:
         """Tell how long the breaker stays open the `opens`-th time in a row, in seconds."""
@@ -142,6 +148,11 @@ class HalfOpen:
     def allowed(self) -> int:
         """How many probes this round has: 1, 2, 4 and so on."""
         return 1 << (self.round - 1)
+
+    @property
+    def settled(self) -> int:
+        """How many probes of this round have ended."""
+        return self.succeeded + self.failed
 
 
 State: TypeAlias = Closed | Open | HalfOpen
@@ -250,7 +261,7 @@ def admit(breaker: Breaker, now: datetime, rule: BreakerRule | None = None) -> A
             return Park(state.open_until, f"the breaker is open: {state.why}")
         case Open() as state:
             return Probe(state.opens, 1)
-        case HalfOpen() as state if state.failed == 0 and _in_round(state, now, rule) < state.allowed:
+        case HalfOpen() as state if not _has_failed(state, rule) and _in_round(state, now, rule) < state.allowed:
             return Probe(state.opens, state.round)
         case HalfOpen() as state:
             until = (state.sent_at or now) + timedelta(seconds=(rule or BreakerRule()).probe_seconds)
@@ -313,7 +324,7 @@ def settle_probe(breaker: Breaker, probe: Probe, *, succeeded: bool) -> Breaker:
     if not isinstance(state, HalfOpen) or (state.opens, state.round) != (probe.opens, probe.round):
         return breaker
     settled = replace(state, succeeded=state.succeeded + 1) if succeeded else replace(state, failed=state.failed + 1)
-    return replace(breaker, state=replace(settled, sent=max(settled.sent, settled.succeeded + settled.failed)))
+    return replace(breaker, state=replace(settled, sent=max(settled.sent, settled.settled)))
 
 
 def return_probe(breaker: Breaker, probe: Probe) -> Breaker:
@@ -321,7 +332,7 @@ def return_probe(breaker: Breaker, probe: Probe) -> Breaker:
     state = breaker.state
     if not isinstance(state, HalfOpen) or (state.opens, state.round) != (probe.opens, probe.round):
         return breaker
-    return replace(breaker, state=replace(state, sent=max(state.sent - 1, state.succeeded + state.failed)))
+    return replace(breaker, state=replace(state, sent=max(state.sent - 1, state.settled)))
 
 
 def step(breaker: Breaker, window: Window, now: datetime, rule: BreakerRule) -> tuple[Breaker, tuple[Event, ...]]:
@@ -419,11 +430,15 @@ def _unheld(breaker: Breaker, now: datetime) -> State:
     return HalfOpen(opened_at, max(breaker.state.opens, 1))
 
 
+def _has_failed(state: HalfOpen, rule: BreakerRule | None) -> bool:
+    return state.failed > (rule or BreakerRule()).may_fail(state.allowed)
+
+
 def _in_round(state: HalfOpen, now: datetime, rule: BreakerRule | None) -> int:
     """Count the probes of a round, without those that must be taken for lost."""
     limit = timedelta(seconds=(rule or BreakerRule()).probe_seconds)
     lost = state.sent_at is not None and now >= state.sent_at + limit
-    return state.succeeded + state.failed if lost else state.sent
+    return state.settled if lost else state.sent
 
 
 def _move(state: State, window: Window, now: datetime, rule: BreakerRule) -> tuple[State, Event] | None:
@@ -435,21 +450,21 @@ def _move(state: State, window: Window, now: datetime, rule: BreakerRule) -> tup
             return None
         case Open():
             return HalfOpen(state.opened_at, state.opens), Event("half_opened", now, "its time is over: probes begin")
-        case HalfOpen() if state.failed:
+        case HalfOpen() if _has_failed(state, rule):
             opens = state.opens + 1
-            why = f"probe {state.succeeded + state.failed} of {state.allowed} in round {state.round} failed"
+            why = f"{state.failed} of {state.allowed} probes in round {state.round} failed"
             return _opened(now, opens, why, rule, opened_at=state.opened_at)
-        case HalfOpen() if state.succeeded >= state.allowed and state.round >= rule.rounds:
+        case HalfOpen() if state.settled >= state.allowed and state.round >= rule.rounds:
             away = (now - state.opened_at).total_seconds()
-            why = f"all probes of {rule.rounds} rounds succeeded, {away:.0f} s after it had opened"
+            why = f"the probes of {rule.rounds} rounds succeeded, {away:.0f} s after it had opened"
             return Closed(now, state.opens), Event("closed", now, why)
-        case HalfOpen() if state.succeeded >= state.allowed:
-            why = f"all {state.allowed} probes of round {state.round} succeeded"
+        case HalfOpen() if state.settled >= state.allowed:
+            why = f"{state.succeeded} of {state.allowed} probes of round {state.round} succeeded"
             return HalfOpen(state.opened_at, state.opens, state.round + 1), Event("round_passed", now, why)
         case HalfOpen() if _in_round(state, now, rule) < state.sent:
-            lost = state.sent - state.succeeded
+            lost = state.sent - state.settled
             why = f"{lost} probes of round {state.round} have not ended within {rule.probe_seconds:g} s"
-            return replace(state, sent=state.succeeded, sent_at=None), Event("probe_lost", now, why)
+            return replace(state, sent=state.settled, sent_at=None), Event("probe_lost", now, why)
         case HalfOpen():
             return None
         case _ as never:

@@ -119,16 +119,25 @@ class TestProbes:
     def test_a_probe_that_fails_opens_it_for_twice_as_long(self) -> None:
         breaker = probed(Breaker(DOWN), after(30), succeeded=False)
 
-        assert breaker.state == Open(NOW, after(90), 2, "probe 1 of 1 in round 1 failed")
+        assert breaker.state == Open(NOW, after(90), 2, "1 of 1 probes in round 1 failed")
 
-    def test_a_failure_in_a_later_round_opens_it_too(self) -> None:
-        breaker = probed(Breaker(DOWN), after(30), succeeded=True)
-        breaker = probed(breaker, after(31), succeeded=True)
+    @pytest.mark.parametrize(("failures", "closes"), [(0, True), (1, True), (2, True), (3, False), (4, False)])
+    def test_it_closes_when_the_last_round_fails_no_more_than_opened_it(self, failures: int, closes: bool) -> None:
+        """A target that fails three times in ten is up, and must not be locked out by an unlucky probe."""
+        breaker = Breaker(HalfOpen(NOW, 1, round=3))
 
-        breaker = probed(breaker, after(32), succeeded=False)
+        for number in range(4):
+            breaker = probed(breaker, after(32), succeeded=number >= failures)
+            if isinstance(breaker.state, Open):
+                break
 
-        assert isinstance(breaker.state, Open)
-        assert breaker.state.open_until == after(92)
+        assert isinstance(breaker.state, Closed if closes else Open)
+
+    def test_a_round_in_which_all_probes_fail_opens_it_whatever_may_fail(self) -> None:
+        lenient = BreakerRule(failure_ratio=1)
+
+        assert [lenient.may_fail(probes) for probes in (1, 2, 4)] == [0, 1, 3]
+        assert [RULE.may_fail(probes) for probes in (1, 2, 4, 8)] == [0, 1, 2, 4]
 
     def test_what_comes_beside_the_probes_is_parked(self) -> None:
         probe = admit(Breaker(DOWN), after(30))

@@ -2,12 +2,12 @@
 
 An outage must cost no task its attempts. When too large a share of the attempts at a target fails, the breaker opens:
 tasks that fall due are parked, and spend nothing. After a while it lets probes through, one at first, then two, then
-four; if all of them succeed, it closes, and what was parked returns by slow start (`redrive.core.ramp`). If one of them
-fails, it opens again, for longer.
+four; if those succeed, it closes, and what was parked returns by slow start (`redrive.core.ramp`). If more of a round
+fail than a target may that is up, it opens again, for longer.
 
     closed ──failure ratio over the window──▶ open ──its time is over──▶ half-open
       ▲                                        ▲                            │
-      │                                        └──────── a probe fails ─────┤
+      │                                        └──────── a round fails ─────┤
       └─────────────── the last round of probes passes ────────────────────┘
 
 This is the breaker of M. Nygard, “Release It!” (2007), with the sliding window and minimum count of Resilience4j and

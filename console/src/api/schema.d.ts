@@ -2928,7 +2928,8 @@ export interface components {
          *         open_seconds: How long it stays open the first time, in seconds.
          *         growth: By how much the next time is longer, when the target has not come back.
          *         max_open_seconds: The longest that it stays open at a time, in seconds.
-         *         rounds: Rounds of probes, of 1, 2, 4 … attempts, that must succeed before it closes.
+         *         rounds: Rounds of probes, of 1, 2, 4 … attempts, that must pass before it closes. Of the probes of a round the
+         *             share `failure_ratio` may fail, though never all: a target that fails three times in ten is up.
          *         probe_seconds: A probe that has not ended after this many seconds is replaced: its worker may be gone.
          */
         BreakerRule: {

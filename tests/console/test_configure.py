@@ -82,6 +82,7 @@ def test_a_scene_is_paused_with_a_reason_and_resumed(show: Show, world: World) -
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Reason").fill("the provider migrates")
     dialog.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
     expect(page.get_by_text("the provider migrates")).to_be_visible()
     pauses = world.api.get("/v1/pauses").json()["items"]
     page.get_by_role("button", name="Resume").click()

@@ -134,6 +134,8 @@ class World:
 
 def populate(world: World) -> None:
     """Report tasks until there are some in every state; returns when all that end have ended."""
+    # Most of them fail on purpose. A breaker would take the provider for down, and park what is to die.
+    world.api.patch("/v1/namespaces/default", json={"policy": {"breaker": {"enabled": False}}}).raise_for_status()
     draw = random.Random(7)
     number = 100
     plan = [

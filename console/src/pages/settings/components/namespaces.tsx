@@ -14,6 +14,7 @@ import { Result } from "@/ui/states";
 import { Badge } from "@/ui/status-badge";
 import { Time } from "@/ui/time";
 import { messages } from "../messages";
+import { Retention } from "./retention";
 import classes from "./settings.module.css";
 
 /** The isolation units that the key opens. */
@@ -65,6 +66,7 @@ export function Namespaces() {
           )}
         </Result>
       </Panel>
+      <Retention />
       {adding && <NewNamespace onDone={() => void namespaces.refetch()} onClose={() => setAdding(false)} />}
     </div>
   );

@@ -9,8 +9,8 @@ import pytest
 from tests.integration.engine.harness import GROUP, NAMESPACE, SCENE, Platform, webhook
 from tests.integration.engine.target import Target
 
-from redrive.core.restraints import Scope, ScopeKey
-from redrive.store import pauses
+from redrive.core.restraints import LimitSetting, Scope, ScopeKey
+from redrive.store import limits, pauses
 
 
 async def pause(platform: Platform, scope: Scope, key: str, until: datetime | None = None) -> UUID:
@@ -68,3 +68,32 @@ async def test_a_held_task_still_ends_when_its_time_is_over(idle: Platform, targ
 
     assert (await idle.task(lives)).status == "pending"
     assert target.calls == []
+
+
+async def test_what_is_parked_by_a_pause_dies_at_its_deadline_and_not_later(idle: Platform, target: Target) -> None:
+    task_id = await idle.report(webhook(target.url), delay=1, deadline=datetime.now(UTC) + timedelta(seconds=6))
+    await idle.starter.round()
+    await pause(idle, "scene", f"{GROUP}/{SCENE}")
+
+    async with idle.worker(), idle.starting():
+        parked = await idle.reaches(task_id, "parked")
+        task = await idle.ends(task_id)
+
+    assert (parked.parked_for, parked.attempts) == ("pause", 0)
+    assert parked.next_attempt_at == parked.deadline
+    assert (task.status, task.dead_reason, task.attempts) == ("dead", "expired", 0)
+    assert target.calls == []
+
+
+async def test_no_slot_of_a_limit_lies_after_the_end_of_a_task(idle: Platform, target: Target) -> None:
+    async with idle.database.begin() as session:
+        setting = LimitSetting(("scene", f"{GROUP}/{SCENE}"), rate=0.001)
+        await limits.put_limit(session, NAMESPACE, setting, None)
+    deadline = datetime.now(UTC) + timedelta(seconds=6)
+    ids = [await idle.report(webhook(target.url), deadline=deadline) for _ in range(2)]
+
+    async with idle.worker(), idle.starting():
+        ended = [await idle.ends(task_id) for task_id in ids]
+
+    assert sorted((task.status, task.attempts) for task in ended) == [("dead", 0), ("succeeded", 1)]
+    assert len(target.calls) == 1

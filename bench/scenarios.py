@@ -279,15 +279,15 @@ def _result(
 def table(results: Sequence[Result]) -> str:
     """Lay the results out as a Markdown table."""
     return markdown(
-        ["scenario", "variant", "tasks", "attempts spent", "requests", "peak/s", "recovered", "wrongly dead"],
+        ["scenario", "variant", "tasks", "attempts spent", "peak/s", "peak/s after", "recovered", "wrongly dead"],
         [
             [
                 result.scenario.title if result.variant == GOVERNED else "",
                 result.variant,
                 sum(result.scenario.tasks.values()),
                 sum(result.attempts.values()),
-                len(result.target.seen),
                 f"{result.target.peak()} of {result.target.capacity:g}",
+                result.target.peak(result.scenario.ends_after) if result.scenario.ends_after else "",
                 "never" if result.recovered is None else f"{result.recovered:.0f} s",
                 result.wrongly_dead + result.open,
             ]

@@ -158,6 +158,8 @@ function drawn({ label, kind = "bars", dashed }: PlotSeries, colour: string): Se
     label,
     stroke: colour,
     width: 1.75,
+    // A bucket in which nothing happened has no value; the line goes on to the next that has.
+    spanGaps: true,
     points: { show: false },
     ...(kind === "area" ? { fill: `color-mix(in srgb, ${colour} 14%, transparent)` } : {}),
     ...(dashed ? { dash: [5, 4] } : {}),

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { api, type Schema } from "@/api/client";
+import { api } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { JsonEditor, parseJson } from "@/ui/json";
@@ -49,11 +49,10 @@ export function EditDialog({
   );
 
   async function confirm(reason: string | null) {
-    const params = { path: { task_id: task.id } };
-    if (Object.keys(changes).length > 0) {
-      await api.PATCH("/v1/tasks/{task_id}", { params, body: { ...(changes as Schema<"TaskChange">), reason } });
-    }
-    const { data } = await api.POST("/v1/tasks/{task_id}/retry", { params, body: { reason } });
+    const { data } = await api.POST("/v1/tasks/{task_id}/edit-and-retry", {
+      params: { path: { task_id: task.id } },
+      body: { ...changes, reason },
+    });
     if (data) onChanged(data);
     sayDone(t.done.edit);
   }

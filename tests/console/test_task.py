@@ -1,0 +1,111 @@
+"""One task: where it stands and why, what every attempt was, and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, expect
+from tests.console.conftest import Show
+from tests.console.world import SLOW, World, until
+
+
+def waiting(world: World, number: int) -> str:
+    """A task that waits for its next attempt."""
+    task = world.report("hands", "hands", "by-hand", "busy", SLOW, number)
+    until(lambda: world.status(task) == "waiting")
+    return task
+
+
+def panel(page: Page, heading: str) -> Any:
+    """A part of the page by its heading."""
+    return page.locator("section").filter(has=page.get_by_role("heading", name=heading, exact=True))
+
+
+def test_tells_each_attempt_with_its_answer_and_why_the_next_was_when_it_was(show: Show, world: World) -> None:
+    task = next(
+        id for id in world.tasks["dead"] if world.api.get(f"/v1/tasks/{id}").json()["dead_reason"] == "exhausted"
+    )
+    page = show(f"/tasks/{task}")
+    expect(page.get_by_text("Died after")).to_be_visible()
+    attempts = panel(page, "Attempts")
+    expect(attempts.get_by_role("button", name="Attempt")).to_have_count(
+        world.api.get(f"/v1/tasks/{task}").json()["attempts"]
+    )
+    expect(attempts.get_by_label("Body of the answer")).to_contain_text('"error"')
+    expect(attempts.get_by_text("proportional jitter").first).to_be_visible()
+    expect(panel(page, "Effective policy").get_by_role("row", name="max_attempts")).to_contain_text("this task")
+    expect(panel(page, "Payload")).to_contain_text("BOOK-")
+
+
+def test_counts_down_and_retries_now(show: Show, world: World) -> None:
+    task = waiting(world, 800)
+    page = show(f"/tasks/{task}")
+    expect(page.get_by_text("Attempt 1 of 12").first).to_be_visible()
+    expect(page.get_by_role("timer").first).to_be_visible()
+    page.get_by_role("button", name="Retry now").click()
+    dialog = page.get_by_role("dialog", name="Run the next attempt now?")
+    expect(dialog).to_contain_text("Attempt 1 of 12 begins at once")
+    dialog.get_by_label("Reason").fill("the provider is back")
+    dialog.get_by_role("button", name="Retry now").click()
+
+    expect(page.get_by_text("Attempt 2 of 12").first).to_be_visible()
+    expect(page.get_by_text("HTTP 503").first).to_be_visible()
+    expect(panel(page, "By hand")).to_contain_text("the provider is back")
+
+
+def test_pauses_resumes_reschedules_and_cancels(show: Show, world: World) -> None:
+    page = show(f"/tasks/{waiting(world, 801)}")
+    for button, state in (("Pause", "Paused"), ("Resume", "Waiting")):
+        page.get_by_role("button", name=button).click()
+        page.get_by_role("dialog").get_by_role("button", name=button).click()
+        expect(page.get_by_role("main").get_by_text(state, exact=True).first).to_be_visible()
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Reschedule").click()
+    page.get_by_role("dialog").get_by_role("button", name="6h", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Reschedule").click()
+    expect(page.get_by_role("timer").first).to_contain_text("5h 59m")
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_contain_text("12 attempts will not be made")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").last.click()
+
+    expect(page.get_by_role("main").get_by_text("Cancelled", exact=True).first).to_be_visible()
+
+
+def test_edits_the_payload_and_tries_again(show: Show, world: World) -> None:
+    task = waiting(world, 802)
+    page = show(f"/tasks/{task}")
+    page.get_by_role("button", name="Edit and retry").click()
+    dialog = page.get_by_role("dialog", name="Edit and retry")
+    field = dialog.get_by_label("Named arguments")
+    field.fill('{"order": ')
+    expect(dialog.get_by_text("This is not JSON")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Save and retry")).to_be_disabled()
+    field.fill('{"order": "o-corrected"}')
+    dialog.get_by_role("button", name="Save and retry").click()
+
+    expect(panel(page, "Payload")).to_contain_text("o-corrected")
+    expect(panel(page, "Payload")).to_contain_text("revision 2")
+    until(lambda: world.api.get(f"/v1/tasks/{task}").json()["attempts"] == 1)
+
+
+def test_what_the_server_refuses_is_said_in_the_dialog(show: Show, world: World) -> None:
+    task = waiting(world, 803)
+    page = show(f"/tasks/{task}")
+    page.get_by_role("button", name="Retry now").click()
+    world.api.post(f"/v1/tasks/{task}/cancel", json={}).raise_for_status()
+    world.api.delete(f"/v1/tasks/{task}").raise_for_status()
+    page.get_by_role("dialog").get_by_role("button", name="Retry now").click()
+
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("There is no such task")
+
+
+def test_a_task_that_does_not_exist_is_said_to_be_missing(show: Show) -> None:
+    page = show("/tasks/01890a5d-ac96-774b-bcce-b302099a8057")
+
+    expect(page.get_by_role("alert")).to_contain_text("There is no such task")
+
+
+def test_looks(picture: Callable[..., None], world: World) -> None:
+    picture("task", f"/tasks/{world.tasks['dead'][0]}", ready="Effective policy")

@@ -1,0 +1,91 @@
+"""The list of tasks: one line filters it, it fetches as one scrolls, and it never jumps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+from playwright.sync_api import Page, expect
+from tests.console.conftest import Show
+from tests.console.world import SLOW, World
+
+
+def rows(page: Page) -> list[str]:
+    """The texts of the rows that are shown."""
+    page.get_by_role("table", name="Tasks").get_by_role("row").nth(1).wait_for()
+    return page.get_by_role("table", name="Tasks").get_by_role("row").all_inner_texts()[1:]
+
+
+def test_completes_what_is_typed_and_keeps_it_in_the_address(show: Show, world: World) -> None:
+    page = show("/tasks")
+    page.keyboard.press("/")
+    bar = page.get_by_role("combobox", name="Filter")
+    bar.press_sequentially("sta")
+    page.get_by_role("option", name=re.compile("^status:")).click()
+    page.get_by_role("option", name="dead", exact=True).click()
+    bar.press_sequentially("scene:notify-warehouse")
+    bar.press("Enter")
+
+    expect(page).to_have_url(re.compile(re.escape("q=status%3Adead+scene%3Anotify-warehouse")))
+    expect(page.get_by_text("5 tasks", exact=True)).to_be_visible()
+    assert all("Dead" in row and "notify-warehouse" in row for row in rows(page))
+
+
+def test_says_what_is_wrong_with_a_filter(show: Show) -> None:
+    page = show(f"/tasks?q={quote('status:deaf')}")
+
+    expect(page.get_by_role("alert")).to_contain_text("status is one of pending, waiting")
+
+
+def test_a_state_filters_by_a_click_and_back_brings_the_rest_back(show: Show) -> None:
+    page = show("/tasks")
+    before = len(rows(page))
+    page.get_by_role("group", name="Status").get_by_role("button", name=re.compile("Paused")).click()
+    expect(page).to_have_url(re.compile("status%3Apaused"))
+    expect(page.get_by_text("2 tasks", exact=True)).to_be_visible()
+    page.go_back()
+
+    expect(page.get_by_role("table", name="Tasks").get_by_role("row")).to_have_count(before + 1)
+
+
+def test_keys_move_and_open(show: Show) -> None:
+    page = show(f"/tasks?q={quote('status:dead')}&sort=created_at")
+    rows(page)
+    for key in ("j", "j", "k", "Enter"):
+        page.keyboard.press(key)
+
+    expect(page).to_have_url(re.compile(r"/tasks/[0-9a-f-]{36}"))
+    expect(page.get_by_text("Died after")).to_be_visible()
+
+
+def test_new_tasks_wait_for_a_click_and_known_ones_change_in_place(show: Show, world: World) -> None:
+    mine = [world.report("live", "live", "watched", "busy", SLOW, number) for number in range(900, 903)]
+    page = show(f"/tasks?q={quote('scene:watched')}")
+    expect(page.get_by_text("3 tasks", exact=True)).to_be_visible()
+    keys = [row.split("\n")[2] for row in rows(page)]
+    world.api.post(f"/v1/tasks/{mine[1]}/pause", json={}).raise_for_status()
+    expect(page.get_by_role("table", name="Tasks").get_by_text("Paused")).to_be_visible()
+    world.report("live", "live", "watched", "busy", SLOW, 903)
+    pill = page.get_by_role("button", name="1 new")
+    expect(pill).to_be_visible()
+    assert [row.split("\n")[2] for row in rows(page)] == keys
+    pill.click()
+
+    expect(page.get_by_text("4 tasks", exact=True)).to_be_visible()
+    expect(pill).to_be_hidden()
+
+
+def test_hidden_columns_stay_hidden(show: Show) -> None:
+    page = show("/tasks")
+    rows(page)
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("menuitemcheckbox", name="Priority").click()
+    expect(page.get_by_role("columnheader", name="Priority")).to_be_visible()
+    page.reload()
+
+    expect(page.get_by_role("columnheader", name="Priority")).to_be_visible()
+
+
+def test_looks(picture: Callable[..., None]) -> None:
+    picture("tasks", "/tasks", ready="charge-card")

@@ -24,7 +24,9 @@ def panel(page: Page, heading: str) -> Any:
 
 def test_tells_each_attempt_with_its_answer_and_why_the_next_was_when_it_was(show: Show, world: World) -> None:
     task = next(
-        id for id in world.tasks["dead"] if world.api.get(f"/v1/tasks/{id}").json()["dead_reason"] == "exhausted"
+        known
+        for known in world.tasks["dead"]
+        if world.api.get(f"/v1/tasks/{known}").json()["dead_reason"] == "exhausted"
     )
     page = show(f"/tasks/{task}")
     expect(page.get_by_text("Died after")).to_be_visible()
@@ -98,13 +100,13 @@ def test_what_the_server_refuses_is_said_in_the_dialog(show: Show, world: World)
     world.api.delete(f"/v1/tasks/{task}").raise_for_status()
     page.get_by_role("dialog").get_by_role("button", name="Retry now").click()
 
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("There is no such task")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("The task does not exist")
 
 
 def test_a_task_that_does_not_exist_is_said_to_be_missing(show: Show) -> None:
     page = show("/tasks/01890a5d-ac96-774b-bcce-b302099a8057")
 
-    expect(page.get_by_role("alert")).to_contain_text("There is no such task")
+    expect(page.get_by_role("alert")).to_contain_text("The task does not exist")
 
 
 def test_looks(picture: Callable[..., None], world: World) -> None:

@@ -27,7 +27,7 @@ def test_completes_what_is_typed_and_keeps_it_in_the_address(show: Show, world: 
     bar.press_sequentially("scene:notify-warehouse")
     bar.press("Enter")
 
-    expect(page).to_have_url(re.compile(re.escape("q=status%3Adead+scene%3Anotify-warehouse")))
+    expect(page).to_have_url(re.compile(r"q=status%3Adead(\+|%20)scene%3Anotify-warehouse"))
     expect(page.get_by_text("5 tasks", exact=True)).to_be_visible()
     assert all("Dead" in row and "notify-warehouse" in row for row in rows(page))
 

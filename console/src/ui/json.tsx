@@ -6,7 +6,7 @@ import { CopyButton } from "./copy";
 import classes from "./json.module.css";
 import { messages } from "./messages";
 
-const OPEN_DEPTH = 2;
+const OPEN_DEPTH = 3;
 const MOST_SHOWN = 200;
 
 /** A JSON value that can be folded. */

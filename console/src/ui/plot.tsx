@@ -149,7 +149,7 @@ function stack(series: readonly PlotSeries[]): (number | null)[][] {
   });
 }
 
-function drawn({ label, kind = "bars", dashed }: PlotSeries, colour: string): Series {
+function drawn({ label, kind = "bars", dashed, values }: PlotSeries, colour: string): Series {
   if (kind === "bars") {
     const paths = uPlot.paths.bars?.({ size: [0.82, 28], radius: [0.12, 0] });
     return { label, fill: colour, stroke: colour, width: 0, points: { show: false }, ...(paths ? { paths } : {}) };
@@ -160,7 +160,8 @@ function drawn({ label, kind = "bars", dashed }: PlotSeries, colour: string): Se
     width: 1.75,
     // A bucket in which nothing happened has no value; the line goes on to the next that has.
     spanGaps: true,
-    points: { show: false },
+    // A line through one point is nothing that could be seen.
+    points: { show: values.filter((value) => value !== null).length < 3, size: 5, fill: colour },
     ...(kind === "area" ? { fill: `color-mix(in srgb, ${colour} 14%, transparent)` } : {}),
     ...(dashed ? { dash: [5, 4] } : {}),
   };

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { api } from "@/api/client";
+import { api, type Schema } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { JsonEditor, parseJson } from "@/ui/json";
@@ -51,7 +51,7 @@ export function EditDialog({
   async function confirm(reason: string | null) {
     const { data } = await api.POST("/v1/tasks/{task_id}/edit-and-retry", {
       params: { path: { task_id: task.id } },
-      body: { ...changes, reason },
+      body: { ...(changes as Schema<"EditAndRetry">), reason },
     });
     if (data) onChanged(data);
     sayDone(t.done.edit);

@@ -121,7 +121,7 @@ class Alerter:
             window_seconds=rule.window if rule.condition.happens else None,
             where=dict(step.key),
             facts=step.facts,
-            url=console_link(self._console_url, row.namespace, rule.event, step.key),
+            url=console_link(self._console_url, row.namespace, rule.event, step.key, step.facts),
             last=step.last,
             again=step.again,
         )

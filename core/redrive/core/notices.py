@@ -20,13 +20,22 @@ _PAGES: Final[Mapping[Watched, str]] = {
     "failure_rate": "tasks",
     "no_live_node": "nodes",
     "due_lag": "tasks",
-    "breaker_open": "breakers",
+    "breaker_open": "tasks",
     "redrive_stopped": "redrives",
     "spool_growing": "nodes",
     "sdk_error": "nodes",
 }
 """Which page of the console shows what a rule is about."""
 
+_TERMS: Final[Mapping[Watched, str]] = {
+    "exhausted": "reason:exhausted",
+    "waiting": "status:pending,waiting",
+    "due_lag": "status:pending,waiting",
+    "breaker_open": "status:parked",
+}
+"""What narrows that page to it, in the words of the console's query bar."""
+
+_NONE: Final[Mapping[str, str]] = {}
 _LONGEST: Final = 200
 _UNSAFE: Final = str.maketrans({"<": "‹", ">": "›", "`": "'", "*": "∗", "[": "(", "]": ")", "|": "¦", "\\": "/"})
 
@@ -144,7 +153,9 @@ def plain(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
-def console_link(console_url: str | None, namespace: str, event: Watched, key: Key) -> str | None:
+def console_link(
+    console_url: str | None, namespace: str, event: Watched, key: Key, facts: Mapping[str, str] = _NONE
+) -> str | None:
     """Write the address at which the console shows what a rule is about.
 
     Args:
@@ -152,15 +163,38 @@ def console_link(console_url: str | None, namespace: str, event: Watched, key: K
         namespace: Where.
         event: What the rule is about.
         key: Which group of it.
+        facts: What explains it: the `Redrive` that stopped.
     """
     if console_url is None:
         return None
-    where = dict(key)
-    page = _PAGES[event]
-    if "target" in where:
-        page += f"/{quote(where.pop('target'), safe='')}"
-    query = urlencode({"namespace": namespace, **where})
+    page, search = _page(event, dict(key), facts)
+    query = urlencode({"namespace": namespace, **({"q": search} if search else {})})
     return f"{console_url.rstrip('/')}/{page}?{query}"
+
+
+def _page(event: Watched, where: Mapping[str, str], facts: Mapping[str, str]) -> tuple[str, str]:
+    """Choose a page of the console and what its query bar says there."""
+    page = _PAGES[event]
+    if "fingerprint" in where:
+        return f"{page}/{quote(where['fingerprint'], safe='')}", ""
+    if page == "redrives" and "Redrive" in facts:
+        return f"{page}/{quote(facts['Redrive'], safe='')}", ""
+    if page == "nodes":
+        # Nodes are found by any part of their names.
+        return page, where.get("node", where.get("group", ""))
+    kind, _, name = where.get("target", "").partition(":")
+    if kind == "scene":
+        group, _, scene = name.partition("/")
+        return f"groups/{quote(group, safe='')}/scenes/{quote(scene, safe='')}", ""
+    terms = [_term(name, where[name]) for name in ("group", "scene") if name in where]
+    return page, " ".join(filter(None, [*terms, _TERMS.get(event, "")]))
+
+
+def _term(name: str, value: str) -> str:
+    if value and not any(character.isspace() or character == '"' for character in value):
+        return f"{name}:{value}"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name}:"{escaped}"'
 
 
 def _number(event: Watched, value: float) -> str:

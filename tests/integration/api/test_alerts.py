@@ -205,7 +205,9 @@ async def test_deaths_are_told_once_and_the_history_shows_each_delivery(serve: S
     assert task["target"] == {"kind": "channel", "channel": to["id"]}
     assert task["group"] == "redrive-alerts"
     body = task["body"]
-    assert body["url"] == "https://redrive.example.com/dead-letters?namespace=default&group=orders&scene=charge-card"
+    assert body["url"] == (
+        "https://redrive.example.com/dead-letters?namespace=default&q=group%3Aorders+scene%3Acharge-card"
+    )
     assert body["facts"]["Most frequent error"] == "ValueError"
     assert not any(word in str(task) for word in ("4242", "s3cret"))
     assert (await api.get(f"/v1/alerts/rules/{made['id']}")).json()["firing"] == [

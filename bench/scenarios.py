@@ -190,8 +190,12 @@ def run(stack: Stack, scale: Scale, names: Sequence[str] = ()) -> list[Result]:
     for scenario in scenarios(scale):
         if not names or scenario.name in names:
             work += _variants(scenario, scale)
+
+    def run(one: tuple[Scenario, str, Suffering]) -> Result:
+        return _run(stack, scale, *one)
+
     with serving(*(target for _, _, target in work)), ThreadPoolExecutor(len(work) if scale.at_once else 2) as pool:
-        return list(pool.map(lambda one: _run(stack, scale, *one), work))
+        return list(pool.map(run, work))
 
 
 def _variants(scenario: Scenario, scale: Scale) -> list[tuple[Scenario, str, Suffering]]:

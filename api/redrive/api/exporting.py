@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, Literal
 
 from redrive.core.selection import Selection
@@ -48,21 +48,17 @@ async def lines(
     Yields:
         Some lines.
     """
-    write: Callable[[Sequence[dict[str, Any]]], str] = _json_lines
+    columns = (*_COLUMNS, *(_PAYLOAD if payload else ()))
     if form == "csv":
-        columns = (*_COLUMNS, *(_PAYLOAD if payload else ()))
         yield _csv([dict(zip(columns, columns, strict=True))], columns).encode()
-
-        def write(documents: Sequence[dict[str, Any]]) -> str:
-            return _csv([_flat(document) for document in documents], columns)
-
     cursor: str | None = None
     while True:
         async with database.session() as session:
             page = await search.list_tasks(session, namespace, selection, sort=sort, limit=PAGE, cursor=cursor)
             documents = await exports.documents(session, page.items, payload=payload)
         # A payload may hold half of a surrogate pair only as an escape, which is how it goes out as well.
-        yield write(documents).encode(errors="backslashreplace")
+        text = _json_lines(documents) if form == "jsonl" else _csv([_flat(each) for each in documents], columns)
+        yield text.encode(errors="backslashreplace")
         cursor = page.next_cursor
         if cursor is None:
             return

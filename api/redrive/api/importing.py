@@ -130,7 +130,10 @@ class Importer:
         taken = iter(
             await self._reporter.take_batch(access, [line.report for line in fresh], [line.end for line in fresh])
         )
-        return [Duplicate(line.original) if line.original in known else next(taken) for line in batch]
+        return [
+            Duplicate(line.original) if line.original is not None and line.original in known else next(taken)
+            for line in batch
+        ]
 
 
 def read_line(number: int, raw: bytes | None, dead_letters: DeadLetters) -> Line | None:

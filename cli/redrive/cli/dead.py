@@ -1,7 +1,7 @@
 """`redrive dead …`: see what died and of what, take it away, and say that it has been seen."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,7 +121,7 @@ def show(
         group = client.get(f"/v1/dead-letters/groups/{_safe(fingerprint)}")
         sample = group["sample_task_id"]
         task = None if sample is None else client.get(f"/v1/tasks/{sample}")
-        attempts = [] if sample is None else client.get(f"/v1/tasks/{sample}/attempts")["items"]
+        attempts: list[dict[str, Any]] = [] if sample is None else client.get(f"/v1/tasks/{sample}/attempts")["items"]
     if as_json:
         write_json({**group, "sample": task, "sample_attempts": attempts})
         return
@@ -276,7 +276,7 @@ def _safe(fingerprint: str) -> str:
 
 
 @contextmanager
-def _output(file: str) -> Iterator[TextIO]:
+def _output(file: str) -> Generator[TextIO]:
     if file == "-":
         yield sys.stdout
         return

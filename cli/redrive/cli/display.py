@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -40,7 +40,7 @@ def console() -> Console:
 
 
 @contextmanager
-def progress(*, enabled: bool = True) -> Iterator[Progress]:
+def progress(*, enabled: bool = True) -> Generator[Progress]:
     """Show progress on standard error, when that is a terminal."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),

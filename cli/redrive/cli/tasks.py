@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -278,7 +278,7 @@ def import_tasks(
 
 
 @contextmanager
-def _input(file: str, shown: Progress) -> Iterator[Iterator[bytes]]:
+def _input(file: str, shown: Progress) -> Generator[Iterator[bytes]]:
     """Open a file to be read in chunks, and show how far it has been read."""
     if file == "-":
         yield iter(lambda: sys.stdin.buffer.read(_CHUNK), b"")

@@ -461,7 +461,9 @@ def _why_rate(options: Options, rate: float) -> str:
 
 def _until_token(tokens: float, rate: float, ramp: Ramp | None, now: datetime) -> float:
     from_now = None if ramp is None else replace(ramp, base=ramp.rate(now), since=now)
-    return min(max(_LOOK_SECONDS, _seconds_for(max(0.0, 1 - tokens), rate, from_now)), _LONGEST_LOOK)
+    seconds = _seconds_for(max(0.0, 1 - tokens), rate, from_now)
+    # Rounded up: a look that is a microsecond early finds no whole token, and the next one is a second later.
+    return min(max(_LOOK_SECONDS, math.ceil(seconds * 1000) / 1000), _LONGEST_LOOK)
 
 
 def _look(idle: int, longest: float) -> float:

@@ -353,7 +353,7 @@ async def _sparklines(
     hours: Any = DeadLetterHour
     changes: Any = DeadLetterChange
     parts = union_all(
-        select(col(hours.fingerprint), col(hours.hour).label("at"), col(hours.count).label("count")).where(
+        cast("Any", select(hours.fingerprint, hours.hour.label("at"), hours.count.label("count"))).where(
             matches(hours, namespace, selection),
             col(hours.fingerprint).in_(fingerprints),
             col(hours.hour) >= begin,

@@ -30,9 +30,8 @@ class Keeping:
 
 async def list_retentions(session: AsyncSession) -> list[Keeping]:
     """List the namespaces that do not keep everything for ever."""
-    columns: Any = (Namespace.name, Namespace.retention)
-    statement: Any = select(*columns).where(col(Namespace.retention) != {})
-    return [Keeping(name, decode(Retention, document)) for name, document in await session.execute(statement)]
+    statement = select(Namespace).where(col(Namespace.retention) != {})
+    return [Keeping(row.name, decode(Retention, row.retention)) for row in await session.scalars(statement)]
 
 
 async def set_retention(session: AsyncSession, namespace: str, document: Mapping[str, Any]) -> None:

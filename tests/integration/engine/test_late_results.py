@@ -13,6 +13,7 @@ from tests.eventually import eventually
 from tests.integration.engine.harness import GROUP, NAMESPACE, NODE, Platform, webhook
 from tests.integration.engine.target import Gate, Reply, Target, answer
 
+from redrive.activities.admission import Admission
 from redrive.activities.directory import NodeDirectory
 from redrive.activities.dispatch import Dispatcher
 from redrive.core.messages import UPDATE_RETARGET, UPDATE_RETRY, DispatchCommand, Retarget, RetryNow
@@ -51,7 +52,7 @@ async def test_an_answer_that_comes_after_the_replay_counts_for_nothing(
     task_id = await idle.report(NODE if kind == "node" else webhook(target.url), executor=None)
     old, new = command(task_id, 1), command(task_id, 2)
     async with target_client(10) as http:
-        dispatcher = Dispatcher(idle.database, http, NodeDirectory(idle.database, Random(1)))
+        dispatcher = Dispatcher(idle.database, http, NodeDirectory(idle.database, Random(1)), Admission(idle.database))
         slow = asyncio.create_task(ActivityEnvironment().run(dispatcher.dispatch, old))
         await target.called()
         # Its workflow is lost, somebody cancels the task and retries it with another payload.
@@ -81,7 +82,7 @@ async def test_the_ledger_takes_no_result_for_an_attempt_that_has_ended_or_lives
 ) -> None:
     task_id = await idle.report(webhook(target.url))
     async with target_client(10) as http:
-        dispatcher = Dispatcher(idle.database, http, NodeDirectory(idle.database, Random(1)))
+        dispatcher = Dispatcher(idle.database, http, NodeDirectory(idle.database, Random(1)), Admission(idle.database))
         await ActivityEnvironment().run(dispatcher.dispatch, command(task_id, 1))
     before = await idle.ledger(task_id)
 

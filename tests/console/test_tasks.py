@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page, expect
 from tests.console.conftest import Show
-from tests.console.world import SLOW, World
+from tests.console.world import SLOW, World, until
 
 
 def rows(page: Page) -> list[str]:
@@ -89,3 +89,34 @@ def test_hidden_columns_stay_hidden(show: Show) -> None:
 
 def test_looks(picture: Callable[..., None]) -> None:
     picture("tasks", "/tasks", ready="charge-card")
+
+
+def test_what_is_done_to_many_is_counted_first_and_becomes_a_redrive(show: Show, world: World) -> None:
+    for number in range(950, 954):
+        world.report("bulk", "bulk", "many", "busy", SLOW, number)
+    page = show(f"/tasks?q={quote('scene:many')}")
+    expect(page.get_by_text("4 tasks", exact=True)).to_be_visible()
+    page.get_by_role("checkbox", name="Mark all rows shown").check()
+    page.get_by_role("toolbar", name="4 rows marked").get_by_role("button", name="Pause").click()
+    dialog = page.get_by_role("dialog", name="Pause 4 tasks")
+    expect(dialog).to_contain_text("bulk / many")
+    dialog.get_by_label("Reason").fill("stocktaking")
+    dialog.get_by_role("button", name="Pause 4 tasks").click()
+    expect(page).to_have_url(re.compile(r"/redrives/[0-9a-f-]{36}"))
+
+    until(lambda: world.api.get("/v1/tasks/count?scene=many&status=paused").json()["count"] == 4)
+
+
+def test_a_saved_view_brings_filter_and_order_back(show: Show) -> None:
+    page = show(f"/tasks?q={quote('status:dead scene:charge-card')}&sort=-attempts")
+    page.get_by_role("button", name="Views").click()
+    page.get_by_role("menuitem", name="Save this view").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("Dead payments")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.goto("/tasks")
+    page.get_by_role("button", name="Views").click()
+    page.get_by_role("menuitem", name="Dead payments").click()
+
+    expect(page.get_by_role("combobox", name="Filter")).to_have_value("status:dead scene:charge-card")
+    expect(page).to_have_url(re.compile("sort=-attempts"))

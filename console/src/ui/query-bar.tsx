@@ -31,7 +31,8 @@ export function QueryBar({
   const [caret, setCaret] = useState(0);
   const [open, setOpen] = useState(false);
   const [active, setActive] = useState(-1);
-  useEffect(() => setText(value), [value]);
+  // What is being typed stays, down to its last space, when it says the same.
+  useEffect(() => setText((now) => (plain(now) === value ? now : value)), [value]);
   useShortcuts([{ keys: "/", label: s.search, run: () => input.current?.focus() }]);
 
   const choices = open ? complete(text, caret, fields) : [];
@@ -45,13 +46,13 @@ export function QueryBar({
   }
   function apply(next = text) {
     setOpen(false);
-    onChange(next.trim().replace(/\s+/g, " "));
+    onChange(plain(next));
   }
   function choose(index: number) {
     const choice = choices[index];
     if (!choice) return;
     change(choice.result, choice.caret);
-    if (choice.result.endsWith(" ")) onChange(choice.result.trim());
+    if (choice.result.endsWith(" ")) onChange(plain(choice.result));
   }
   function onKeyDown(event: KeyboardEvent) {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -154,6 +155,8 @@ export function QueryBar({
     </div>
   );
 }
+
+const plain = (text: string) => text.trim().replace(/\s+/g, " ");
 
 /** The text once more below the field, with its terms in colour. */
 function painted(text: string, fields: readonly Field[]): ReactNode[] {

@@ -7,6 +7,7 @@ import { Due } from "./components/due";
 import { FailingScenes } from "./components/failing-scenes";
 import { FirstTask } from "./components/first-task";
 import { LagPanel } from "./components/lag-panel";
+import { RisingErrors } from "./components/rising-errors";
 import { States } from "./components/states";
 import { SuccessAfter } from "./components/success-after";
 import { ThroughputPanel } from "./components/throughput-panel";
@@ -46,9 +47,12 @@ export default function OverviewPage() {
               </div>
               <div className={classes.halves}>
                 <FailingScenes overview={overview} range={range} />
-                <LagPanel overview={overview} group={group} />
+                <RisingErrors overview={overview} range={range} group={group} />
               </div>
-              <Due overview={overview} group={group} />
+              <div className={classes.halves}>
+                <LagPanel overview={overview} group={group} />
+                <Due overview={overview} group={group} />
+              </div>
             </>
           )
         }

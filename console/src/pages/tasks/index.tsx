@@ -1,16 +1,19 @@
 import { ActionIcon, Button, Tooltip } from "@mantine/core";
 import { IconArrowUp, IconInbox, IconListSearch, IconRefresh } from "@tabler/icons-react";
 import { getRouteApi } from "@tanstack/react-router";
+import { useState } from "react";
 import { useMessages } from "@/i18n/language";
 import { messages as taskMessages } from "@/tasks/messages";
 import { replaceTerm } from "@/tasks/selection";
-import { ColumnChooser, DataTable, useHiddenColumns } from "@/ui/data-table";
+import { ColumnChooser, DataTable, type Marks, MarksBar, NO_MARKS, useHiddenColumns } from "@/ui/data-table";
 import { messages as uiMessages } from "@/ui/messages";
 import { Page } from "@/ui/page";
 import { QueryBar } from "@/ui/query-bar";
 import { Empty, Failed, Loading } from "@/ui/states";
+import { BulkButtons } from "./components/bulk";
 import { HIDDEN_AT_FIRST, TaskCard, useColumns } from "./components/columns";
 import { StatusTabs } from "./components/status-tabs";
+import { Views } from "./components/views";
 import { useTasks } from "./hooks/use-tasks";
 import classes from "./index.module.css";
 import { messages } from "./messages";
@@ -28,8 +31,10 @@ export default function TasksPage() {
   const columns = useColumns();
   const [kept, setKept] = useHiddenColumns("tasks", HIDDEN_AT_FIRST);
   const hidden = hide === undefined ? kept : hide.split(",");
+  const [marks, setMarks] = useState<Marks>(NO_MARKS);
 
   function filter(next: string) {
+    setMarks(NO_MARKS);
     void navigate({ search: (now) => ({ ...now, q: next || undefined }) });
   }
   const { count } = tasks;
@@ -40,6 +45,7 @@ export default function TasksPage() {
       lead={count ? t.matching(count.count, count.exact) : " "}
       actions={
         <>
+          <Views search={{ q: q || undefined, sort, hide: hidden.join(",") || undefined }} />
           <ColumnChooser
             columns={columns}
             hidden={hidden}
@@ -88,6 +94,8 @@ export default function TasksPage() {
             sort={sort}
             onSort={(next) => void navigate({ search: (now) => ({ ...now, sort: next as Sort }) })}
             more={tasks.more}
+            marks={marks}
+            onMarks={setMarks}
             card={(task) => <TaskCard task={task} />}
             empty={
               q ? (
@@ -103,6 +111,15 @@ export default function TasksPage() {
             }
           />
         )}
+        <MarksBar marks={marks} loaded={tasks.rows.length} total={count?.exact ? count.count : null} onMarks={setMarks}>
+          <BulkButtons
+            selection={marks.all ? tasks.selection : { ids: [...marks.ids] }}
+            onDone={() => {
+              setMarks(NO_MARKS);
+              tasks.renew();
+            }}
+          />
+        </MarksBar>
       </div>
     </Page>
   );

@@ -50,6 +50,7 @@ export const messages = defineMessages(
       resume: "Resume",
       cancel: "Cancel",
       delete: "Delete",
+      more: "More actions",
     },
     confirm: {
       retry: (n: number) => `Retry ${plural(n, "task")} now`,
@@ -118,7 +119,15 @@ export const messages = defineMessages(
       manyAttempts: "尝试次数最多",
     },
     refresh: "刷新",
-    action: { retry: "立即重试", replay: "重放", pause: "暂停", resume: "恢复", cancel: "取消", delete: "删除" },
+    action: {
+      retry: "立即重试",
+      replay: "重放",
+      pause: "暂停",
+      resume: "恢复",
+      cancel: "取消",
+      delete: "删除",
+      more: "更多操作",
+    },
     confirm: {
       retry: (n) => `立即重试 ${formatNumber(n, "zh")} 个任务`,
       replay: (n) => `重放 ${formatNumber(n, "zh")} 个任务`,

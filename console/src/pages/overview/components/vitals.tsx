@@ -2,6 +2,7 @@ import {
   IconAlertTriangle,
   IconCheck,
   IconDatabase,
+  IconPlugConnectedX,
   IconRefreshDot,
   IconServer2,
   IconTopologyRing2,
@@ -54,6 +55,14 @@ export function Vitals({ overview }: { overview: Overview }) {
               {nodes.lost > 0 && `, ${nodes.lost} ${t.lost}`}
             </>
           )}
+        </Vital>
+        <Vital
+          icon={IconPlugConnectedX}
+          name={t.breakers}
+          tone={overview.breakers_open > 0 ? "warn" : "good"}
+          to="/groups"
+        >
+          {overview.breakers_open > 0 ? overview.breakers_open : t.noBreakers}
         </Vital>
       </ul>
       {health.engine === "down" && (

@@ -19,7 +19,7 @@ export function useColumns(): Column<Task>[] {
     {
       id: "status",
       header: c.status,
-      width: "172px",
+      width: "152px",
       fixed: true,
       cell: (task) => <StatusBadge status={task.status} deadReason={task.dead_reason} />,
     },

@@ -21,6 +21,7 @@ Picture = Callable[..., None]
         ("groups", "/groups", "made by its first report"),
         ("group", "/groups/orders", "charge-card"),
         ("scene", "/groups/orders/scenes/charge-card", "Tasks that survive the outage"),
+        ("targets", "/targets", "Webhook host"),
         ("nodes", "/nodes", "node-eu-1"),
         ("settings", "/settings", "New namespace"),
     ],
@@ -160,3 +161,20 @@ def register(world: World, node: str, group: str = "orders") -> None:
             "capacity": 32,
         },
     ).raise_for_status()
+
+
+def test_a_breaker_is_opened_by_hand_and_released(show: Show, world: World) -> None:
+    key = world.api.get("/v1/breakers").json()["items"][0]["key"]
+    page = show(f"/targets?key={key}")
+    panel = page.get_by_role("dialog")
+    panel.get_by_role("button", name="Open", exact=True).click()
+    confirm = page.get_by_role("dialog", name=re.compile("Open the breaker"))
+    confirm.get_by_label("Reason").fill("the acquirer asked for it")
+    confirm.get_by_role("button", name="Open", exact=True).click()
+    expect(panel.get_by_text("Held open").first).to_be_visible()
+    held = world.api.get(f"/v1/breakers/{key}").json()["override"]
+    panel.get_by_role("button", name="Release").click()
+    page.get_by_role("dialog", name=re.compile("Release the breaker")).get_by_role("button", name="Release").click()
+
+    expect(panel.get_by_role("button", name="Open", exact=True)).to_be_visible()
+    assert (held["position"], held["reason"]) == ("open", "the acquirer asked for it")

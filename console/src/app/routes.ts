@@ -17,6 +17,7 @@ import { validateRedrive } from "@/pages/redrive/search";
 import { validateRedrives } from "@/pages/redrives/search";
 import { validateScene } from "@/pages/scene/search";
 import { validateSettings } from "@/pages/settings/search";
+import { validateTargets } from "@/pages/targets/search";
 import { validateTask } from "@/pages/task/search";
 import { validateTasks } from "@/pages/tasks/search";
 import { ErrorPage, NotFoundPage, RootPage } from "./root";
@@ -105,6 +106,12 @@ const nodes = createRoute({
   validateSearch: validateNodes,
   component: lazyRouteComponent(() => import("@/pages/nodes")),
 });
+const targets = createRoute({
+  getParentRoute: under,
+  path: "/targets",
+  validateSearch: validateTargets,
+  component: lazyRouteComponent(() => import("@/pages/targets")),
+});
 const alerts = createRoute({
   getParentRoute: under,
   path: "/alerts",
@@ -129,6 +136,7 @@ const routeTree = root.addChildren([
   groups,
   group,
   scene,
+  targets,
   nodes,
   alerts,
   settings,

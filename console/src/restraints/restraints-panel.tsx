@@ -12,14 +12,17 @@ import { messages } from "./messages";
 import { type Limit, type Pause, pauseOf, type Scope, useRestraints } from "./restraints";
 import classes from "./restraints-panel.module.css";
 
-/** What holds the attempts of a group or scene back: its pause and its limits, and the ways to change them. */
-export function RestraintsPanel({ group, scene }: { group: string; scene?: string }) {
+/** What holds the attempts of a group, scene or target back: its pause and its limits, and the ways to change them. */
+export function RestraintsPanel({ of }: { of: { group: string; scene?: string } | { target: string } }) {
   const t = useMessages(messages);
   const { pauses, limits, refetch } = useRestraints();
   const [dialog, setDialog] = useState<"pause" | "resume" | "limit" | null>(null);
-  const scope = scene === undefined ? "group" : "scene";
-  const key = scene === undefined ? group : `${group}/${scene}`;
-  const pause = pauseOf(pauses, group, scene);
+  const scope = "target" in of ? "target" : of.scene === undefined ? "group" : "scene";
+  const key = "target" in of ? of.target : of.scene === undefined ? of.group : `${of.group}/${of.scene}`;
+  const pause =
+    "target" in of
+      ? (pauses.find((found) => found.scope === "target" && found.key === key) ?? pauseOf(pauses))
+      : pauseOf(pauses, of.group, of.scene);
   const limit = limits.find((found) => found.scope === scope && found.key === key);
   const close = () => setDialog(null);
   return (

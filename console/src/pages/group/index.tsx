@@ -79,7 +79,7 @@ export default function GroupPage() {
             </Tabs.Panel>
             <Tabs.Panel value="settings">
               <GroupSettings group={data} onSaved={() => void group.refetch()}>
-                <RestraintsPanel group={name} />
+                <RestraintsPanel of={{ group: name }} />
                 <Secrets group={name} />
               </GroupSettings>
             </Tabs.Panel>

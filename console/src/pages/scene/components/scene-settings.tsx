@@ -79,7 +79,7 @@ export function SceneSettings({ scene, onSaved }: { scene: Scene; onSaved: () =>
         </Document>
       </div>
       <div className={classes.column}>
-        <RestraintsPanel group={scene.group} scene={scene.name} />
+        <RestraintsPanel of={{ group: scene.group, scene: scene.name }} />
         <Panel title={t.danger}>
           <p className={classes.hint}>{t.dangerText}</p>
           <Button color="red" variant="outline" onClick={() => setDeleting(true)}>

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 
 from redrive.api.problems import PROBLEM_NOT_FOUND, Refusal
 
-PAGES: Final = ("tasks", "dead-letters", "redrives", "groups", "nodes", "alerts", "settings")
+PAGES: Final = ("tasks", "dead-letters", "redrives", "groups", "targets", "nodes", "alerts", "settings")
 """First parts of the console's addresses; each is answered with the same document, which finds its page itself."""
 
 _POLICY: Final = "; ".join(

@@ -72,15 +72,15 @@ class LastResort:
         """Write a line, and tell where it went; None when nobody wants it."""
         if self._to is None:
             return None
-        if self._to == "log":
-            log.critical("%s", line)
-            return "the log"
         if isinstance(self._to, Path):
             with self._lock:
                 _append(self._to, line)
             return str(self._to)
-        self._to(line)
-        return "lost_reports"
+        if callable(self._to):
+            self._to(line)
+            return "lost_reports"
+        log.critical("%s", line)
+        return "the log"
 
 
 def _append(path: Path, line: str) -> None:

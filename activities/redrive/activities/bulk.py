@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +26,7 @@ from redrive.core.bulk import (
     ALLOWED,
     BATCH,
     ENDED,
+    MAX_CONCURRENCY,
     Action,
     Counts,
     Options,
@@ -56,10 +57,11 @@ from redrive.core.messages import (
 )
 from redrive.core.patch import PayloadDocument, patch_payload
 from redrive.core.policy import merge
-from redrive.core.states import REPLAYABLE, TaskStatus
+from redrive.core.states import REPLAYABLE, TERMINAL, TaskStatus
 from redrive.core.wire import MAX_TASK_BYTES, payload_problems
 from redrive.store import edits, redrives, scenes, tasks
 from redrive.store.alerts import insert_event
+from redrive.store.callbacks import insert_callbacks
 from redrive.store.database import Database
 from redrive.store.payload_schema import Violation, violations
 from redrive.store.redrives import Change, Item
@@ -87,10 +89,14 @@ class _Batch:
     Attributes:
         changes: What became of items.
         engine: Items that need the workflow of their task, each with the task and the update's argument.
+        open: How many were under way before this look.
+        left: How many were to be released, and wait until fewer are under way.
     """
 
     changes: list[tuple[Item, Change]] = field(default_factory=list[tuple[Item, Change]])
     engine: list[tuple[Item, Task, object]] = field(default_factory=list[tuple[Item, Task, object]])
+    open: int = 0
+    left: int = 0
 
     def note(self, item: Item, outcome: Outcome, why: str, started_generation: int | None = None) -> None:
         """Note what became of an item."""
@@ -165,11 +171,12 @@ class Redriver:
             wait, redrive.rate_now = rest_seconds(counts, pace.idle), 0.0
         else:
             ended = (counts.succeeded - before.succeeded, counts.bad - before.bad)
-            found = release(_at_most(redrive, options), counts, pace, now, ended=ended)
+            found = release(_paced(redrive, options), counts, pace, now, ended=ended)
             batch = await self._release(session, redrive, options, found, now)
             counts = _after(counts, batch)
+            found = _held_up(found, batch, counts)
             _note(redrive, found, now)
-            pace, wait = found.pace, min(found.wait_seconds, 1.0) if batch.engine else found.wait_seconds
+            pace, wait = found.pace, found.wait_seconds
             if counts.waiting == counts.in_flight == 0:
                 _complete(redrive, counts, now)
         redrives.count(redrive, counts)
@@ -264,11 +271,30 @@ _DONE: Final[dict[Action, str]] = {
 }
 
 
-def _at_most(redrive: Redrive, options: Options) -> Options:
-    """Bound what one look does with the workflows of tasks, so that it never takes long."""
-    if redrive.action in ("replay", "delete"):
-        return options
-    return replace(options, concurrency=min(options.concurrency, UNDER_WAY))
+def _paced(redrive: Redrive, options: Options) -> Options:
+    """Let the rate alone decide where tasks are done with once their rows are changed.
+
+    Those whose workflows must be asked are bounded when it is known which they are (`_Operations`).
+    """
+    return options if redrive.action == "replay" else replace(options, concurrency=MAX_CONCURRENCY)
+
+
+def _held_up(found: Release, batch: _Batch, counts: Counts) -> Release:
+    """Take back what was not released, and tell when to look again at tasks whose workflows are asked."""
+    if not batch.engine and not batch.left:
+        return found
+    found = replace(found, pace=replace(found.pace, tokens=found.pace.tokens + batch.left))
+    if batch.open:
+        # Their workflows did not answer before; asking at once would not help.
+        why = (
+            f"{batch.open} workflows were asked and have not answered; they are asked again"
+            if batch.left
+            else found.why
+        )
+        return replace(found, wait_seconds=1.0, why=why)
+    if batch.left or not counts.waiting:
+        return replace(found, wait_seconds=0.0)
+    return replace(found, wait_seconds=min(found.wait_seconds, 1.0))
 
 
 # --- Replay -----------------------------------------------------------------------------------------------------------
@@ -475,15 +501,20 @@ class _Operations:
         self._options = options
         self._now = now
         self._policies = _Policies(session, redrive.namespace)
+        self._room = min(options.concurrency, UNDER_WAY)
+        self._rows: list[UUID] = []
+        self._rows_by_policy: dict[str, tuple[dict[str, Any], list[UUID]]] = {}
 
     async def begin(self, items: Sequence[Item], started: Sequence[Item], known: dict[UUID, Task]) -> _Batch:
         """Change rows, and tell which tasks' workflows must be asked."""
-        batch = _Batch()
+        batch = _Batch(open=len(started))
+        self._room -= len(started)
         for item in (*started, *items):
             try:
                 await self._one(item, known.get(item.task_id), batch)
             except _Apart as apart:
                 batch.note(item, apart.outcome, apart.why)
+        await self._change_rows()
         return batch
 
     async def _one(self, item: Item, found: Task | None, batch: _Batch) -> None:
@@ -493,15 +524,24 @@ class _Operations:
         task = _check_found(item, found, ALLOWED[self._action], _DONE_TO[self._action])
         if task.status == TaskStatus.PENDING or (task.status == TaskStatus.PAUSED and task.mirror_version == 0):
             if task.claimed_until is None or task.claimed_until <= self._now:
-                await self._change_row(task)
+                await self._take_row(task)
                 batch.note(item, Outcome.SUCCEEDED, _DONE[self._action])
-            elif item.started_at is None:
+            elif self._has_room(item, batch):
                 # A starter is at it this very moment: the next look finds its workflow.
                 batch.note(item, Outcome.STARTED, "its workflow is being started")
-            return
-        batch.engine.append((item, task, await self._argument(task)))
-        if item.started_at is None:
-            batch.note(item, Outcome.STARTED, "")
+        elif item.started_at is not None or self._has_room(item, batch):
+            batch.engine.append((item, task, await self._argument(task)))
+            if item.started_at is None:
+                batch.note(item, Outcome.STARTED, "")
+
+    def _has_room(self, item: Item, batch: _Batch) -> bool:
+        """Tell whether an item can be under way from now on."""
+        if item.started_at is not None:
+            return False
+        self._room -= 1
+        if self._room < 0:
+            batch.left += 1
+        return self._room >= 0
 
     def _is_done(self, item: Item, found: Task | None) -> bool:
         """Tell whether a worker carried it out and was lost before it could say so."""
@@ -515,7 +555,7 @@ class _Operations:
     async def _argument(self, task: Task) -> object:
         match self._action:
             case "retry":
-                return RetryNow(self._why)
+                return RetryNow(self._why, force=False)
             case "pause":
                 return Pause(self._why)
             case "resume":
@@ -526,27 +566,42 @@ class _Operations:
                 policy, version, _ = await self._policies.of(task, self._options.policy)
                 return ChangePolicy(policy, version)
 
-    async def _change_row(self, task: Task) -> None:
-        if self._action == "change_policy":
-            policy, version, override = await self._policies.of(task, self._options.policy)
-            columns = {
-                "policy_override": override,
-                "policy": policy,
-                "policy_version": version,
-                "max_attempts": policy["max_attempts"],
-            }
-            await edits.change_task(self._session, task.id, columns)
+    async def _take_row(self, task: Task) -> None:
+        """Note that a task is changed in its row, with all others that are changed alike."""
+        if self._action != "change_policy":
+            self._rows.append(task.id)
             return
-        due_at = task.next_attempt_at or self._now
-        status, next_attempt_at = {
-            "retry": (TaskStatus.PENDING, self._now),
-            "pause": (TaskStatus.PAUSED, due_at),
-            "resume": (TaskStatus.PENDING, due_at),
-            "cancel": (TaskStatus.CANCELLED, None),
-        }[self._action]
+        policy, version, override = await self._policies.of(task, self._options.policy)
+        columns = {
+            "policy_override": override,
+            "policy": policy,
+            "policy_version": version,
+            "max_attempts": policy["max_attempts"],
+        }
+        key = json.dumps(columns, sort_keys=True)
+        self._rows_by_policy.setdefault(key, (columns, []))[1].append(task.id)
+
+    async def _change_rows(self) -> None:
+        for columns, task_ids in self._rows_by_policy.values():
+            await edits.change_tasks(self._session, task_ids, columns)
+        if not self._rows:
+            return
+        status, due_at = _UNSTARTED[self._action]
         await tasks.change_unstarted(
-            self._session, task, status, next_attempt_at=next_attempt_at, why=self._why, now=self._now
-        )
+            self._session, self._rows, status, next_attempt_at=self._now if due_at == "now" else None, why=self._why,
+            now=self._now,
+        )  # fmt: skip
+        if status in TERMINAL:
+            await insert_callbacks(self._session, self._rows)
+
+
+_UNSTARTED: Final[dict[Action, tuple[TaskStatus, Literal["now", "as before"]]]] = {
+    "retry": (TaskStatus.PENDING, "now"),
+    "pause": (TaskStatus.PAUSED, "as before"),
+    "resume": (TaskStatus.PENDING, "as before"),
+    "cancel": (TaskStatus.CANCELLED, "as before"),
+}
+"""What becomes of a task that no workflow owns, and when its first attempt is due."""
 
 
 # --- Where the redrive stands -----------------------------------------------------------------------------------------

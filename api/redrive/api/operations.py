@@ -374,7 +374,7 @@ async def _change_row(session: AsyncSession, task: Task, operation: Operation) -
     why = operation.reason or f"{_DONE[_NAMES[type(operation)]]} by hand"
     status, due = _after(task, operation, now)
     queued = not isinstance(operation, RetryNow)
-    await tasks.change_unstarted(session, task, status, next_attempt_at=due, why=why, now=now, queued=queued)
+    await tasks.change_unstarted(session, [task.id], status, next_attempt_at=due, why=why, now=now, queued=queued)
     if status in TERMINAL:
         await insert_callback(session, task.id)
 

@@ -7,12 +7,12 @@ tells the outcome and the parent, without its payload. There is never a callback
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
-from sqlalchemy import or_, text
+from sqlalchemy import func, or_, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -45,6 +45,19 @@ async def insert_callback(session: AsyncSession, task_id: UUID) -> bool:
     Returns:
         Whether a callback was made.
     """
+    return bool(await insert_callbacks(session, [task_id]))
+
+
+async def insert_callbacks(session: AsyncSession, task_ids: Sequence[UUID]) -> int:
+    """Make the callbacks of tasks that have just ended: what `insert_callback` does, for many.
+
+    Args:
+        session: The transaction that ends the tasks.
+        task_ids: The tasks.
+
+    Returns:
+        How many callbacks were made.
+    """
     statement = (
         select(Task, Payload, Scene, Namespace)
         .join(Payload, (col(Payload.task_id) == Task.id) & (col(Payload.revision) == Task.payload_revision))
@@ -55,21 +68,20 @@ async def insert_callback(session: AsyncSession, task_id: UUID) -> bool:
             & (col(Scene.group) == Task.group)
             & (col(Scene.name) == Task.scene),
         )
-        .where(col(Task.id) == task_id, col(Task.kind) == "task")
+        .where(col(Task.id) == func.any(list(task_ids)), col(Task.kind) == "task")
         .where(or_(col(Task.callbacks).is_not(None), text("scenes.callbacks <> '{}'")))
         # The row may be known to the session as it was before its end.
         .execution_options(populate_existing=True)
     )
-    row = (await session.execute(statement)).one_or_none()
-    if row is None:
-        return False
-    task, payload, namespace = row[0], row[1], row[3]
-    scene = cast("Scene | None", row[2])  # it may have been deleted while its last task ended
-    told = told_of(TaskStatus(task.status), {} if scene is None else scene.callbacks, task.callbacks)
-    if told is None:
-        return False
-    policy = _policy(namespace.callback_policy, {} if scene is None else scene.callback_policy)
-    return bool(await insert_tasks(session, [_callback(task, payload, told, policy)]))
+    made: list[NewTask] = []
+    for row in await session.execute(statement):
+        task, payload, namespace = row[0], row[1], row[3]
+        scene = cast("Scene | None", row[2])  # it may have been deleted while its last task ended
+        told = told_of(TaskStatus(task.status), {} if scene is None else scene.callbacks, task.callbacks)
+        if told is not None:
+            policy = _policy(namespace.callback_policy, {} if scene is None else scene.callback_policy)
+            made.append(_callback(task, payload, told, policy))
+    return len(await insert_tasks(session, made)) if made else 0
 
 
 def _policy(*layers: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -29,8 +29,20 @@ async def change_task(session: AsyncSession, task_id: UUID, changes: Mapping[str
         task_id: Its id.
         changes: New values by column name.
     """
+    await change_tasks(session, [task_id], changes)
+
+
+async def change_tasks(session: AsyncSession, task_ids: Sequence[UUID], changes: Mapping[str, Any]) -> None:
+    """Change columns of tasks to the same values.
+
+    Args:
+        session: The transaction that locked the rows.
+        task_ids: Their ids.
+        changes: New values by column name.
+    """
     values = {("metadata_" if name == "metadata" else name): value for name, value in changes.items()}
-    await session.execute(update(Task).where(col(Task.id) == task_id).values(**values, updated_at=func.now()))
+    changed = update(Task).where(col(Task.id) == func.any(list(task_ids))).values(**values, updated_at=func.now())
+    await session.execute(changed.execution_options(synchronize_session=False))
 
 
 async def add_payload(

@@ -541,7 +541,7 @@ async def count_pending(session: AsyncSession) -> int:
 
 async def change_unstarted(
     session: AsyncSession,
-    task: Task,
+    task_ids: Sequence[UUID],
     status: TaskStatus,
     *,
     next_attempt_at: datetime | None,
@@ -549,33 +549,35 @@ async def change_unstarted(
     now: datetime,
     queued: bool = True,
 ) -> None:
-    """Change a task in its row, since no workflow owns it yet.
+    """Change tasks in their rows, since no workflow owns them yet.
 
     Args:
-        session: The transaction that locked the row.
-        task: The row.
-        status: Its new status: `pending`, `paused` or `cancelled`.
-        next_attempt_at: When its first attempt is due.
+        session: The transaction that locked the rows.
+        task_ids: The tasks.
+        status: Their new status: `pending`, `paused` or `cancelled`.
+        next_attempt_at: When their first attempt is due; None for when it is due already.
         why: Who wanted it.
         now: The clock.
-        queued: Whether it goes on waiting for the end of another task of its key, if it does.
+        queued: Whether they go on waiting for the end of another task of their key, if they do.
     """
     statement = text(
         """
-        UPDATE tasks SET status = :status, next_attempt_at = :next_attempt_at, why = :why, updated_at = :now,
+        UPDATE tasks SET status = :status, why = :why, updated_at = :now,
+            next_attempt_at = CASE WHEN NOT :ends
+                THEN COALESCE(CAST(:next_attempt_at AS timestamptz), next_attempt_at, :now) END,
             -- What is told to run waits for nobody; what is cancelled lets those behind it move up.
             queue_key = CASE WHEN :queued THEN queue_key END,
-            finished_at = CASE WHEN :status = ANY(:terminal) THEN CAST(:now AS timestamptz) END
-        WHERE id = :id
+            finished_at = CASE WHEN :ends THEN CAST(:now AS timestamptz) END
+        WHERE id = ANY(:ids)
         """
     )
     values = {
-        "id": task.id,
+        "ids": list(task_ids),
         "status": status.value,
         "next_attempt_at": next_attempt_at,
         "why": why,
         "now": now,
-        "terminal": _TERMINAL,
+        "ends": status in TERMINAL,
         "queued": queued and status not in TERMINAL,
     }
     await session.execute(statement, values)

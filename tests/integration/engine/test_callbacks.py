@@ -204,7 +204,7 @@ async def test_an_end_that_temporal_makes_is_told_too(alone: Platform, target: T
 
 
 PRIVATE = "4242-4242"
-NOT_TOLD = {"temporal_url", "next_attempt_at", "duplicates", "parked_for", "target_key", "counters"}
+NOT_TOLD = {"temporal_url", "next_attempt_at", "duplicates", "parked_for", "target_key", "counters", "redrive_id"}
 
 
 async def secrets_of(platform: Platform, *, rotate: bool = False) -> list[str]:

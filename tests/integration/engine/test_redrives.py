@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -279,6 +280,41 @@ async def test_retry_now_runs_waiting_tasks_and_spends_no_patience_on_others(run
 
     assert found.succeeded == 6
     assert len(target.calls) == 12
+
+
+async def test_tasks_that_no_workflow_owns_wait_for_the_rate_alone(desk: Desk, target: Target) -> None:
+    """`concurrency` bounds what is under way, and a row that is changed never is."""
+    for _ in range(300):
+        await desk.platform.report(webhook(target.url), SLOW, delay=600)
+    redrive_id = await desk.start(action="cancel", concurrency=5)
+    now = datetime.now(UTC)
+    for second in range(2):
+        redriver = Redriver(desk.platform.database, desk.platform.client, lambda at=now + timedelta(seconds=second): at)
+        looked = await redriver.look_once(BulkRun(NAMESPACE, str(redrive_id)))
+
+    assert looked.finished
+    assert (await desk.find(redrive_id)).succeeded == 300
+    assert await desk.generations() == {("cancelled", 1): 300}
+
+
+async def test_no_more_workflows_are_asked_than_its_concurrency_allows(desk: Desk, target: Target) -> None:
+    """Those that are left keep their turn, and the rest of the look's tasks theirs."""
+    for _ in range(6):
+        task_id = await desk.platform.report(webhook(target.url), SLOW, delay=600)
+        await desk.platform.execute(
+            "UPDATE tasks SET status = 'waiting', mirror_version = 1 WHERE id = :id", id=task_id
+        )
+    for _ in range(4):
+        await desk.platform.report(webhook(target.url), SLOW, delay=600)
+    redrive_id = await desk.start(action="pause", concurrency=2)
+    now = datetime.now(UTC)
+    for second in range(2):
+        redriver = Redriver(desk.platform.database, desk.platform.client, lambda at=now + timedelta(seconds=second): at)
+        await redriver.look_once(BulkRun(NAMESPACE, str(redrive_id)))
+    found = await desk.find(redrive_id)
+
+    assert (found.in_flight, found.waiting, found.succeeded) == (2, 4, 4)
+    assert found.why == "1 workflows were asked and have not answered; they are asked again"
 
 
 async def test_its_history_does_not_grow_with_its_tasks(running: Desk, target: Target) -> None:

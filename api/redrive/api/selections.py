@@ -20,7 +20,7 @@ _Search = Annotated[str, Field(max_length=200), AfterValidator(storable)] | None
 _InstantQuery = Annotated[Instant | None, Query()]
 _METADATA: Final = "metadata."
 
-COUNT_SECONDS: Final = 0.2
+COUNT_SECONDS: Final = 0.1
 """How long a count may take before an estimate has to do: people wait for it."""
 
 

@@ -109,7 +109,7 @@ async def list_groups(
     muted: bool | None = None,
     limit: int = 50,
     cursor: str | None = None,
-    within_seconds: float = 0.2,
+    within_seconds: float = 0.1,
 ) -> GroupPage:
     """List dead letters by error.
 

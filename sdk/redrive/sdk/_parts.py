@@ -17,6 +17,7 @@ from redrive.sdk._http import Connection
 from redrive.sdk.attempts import Runner
 from redrive.sdk.batching import Sender
 from redrive.sdk.executor import Registry
+from redrive.sdk.lost import LastResort
 from redrive.sdk.report import Outgoing, Receipt
 from redrive.sdk.serving import LoopThread
 from redrive.sdk.spool import Spool
@@ -37,6 +38,7 @@ class Settings:
         timeout: The longest wait for an answer, in seconds.
         spool: The file of the spool; None for no spool.
         window: The limits of background reports.
+        lost: Takes reports that can be brought nowhere else.
         capacity: The most attempts at a time.
         verify_signatures: Whether unsigned dispatches are refused.
         transport: An httpx transport in place of the network.
@@ -48,6 +50,7 @@ class Settings:
     timeout: float
     spool: Path | None
     window: Window
+    lost: LastResort
     capacity: int
     verify_signatures: bool
     transport: httpx.BaseTransport | None
@@ -87,7 +90,7 @@ class Parts:
             settings.url, settings.namespace, settings.api_key, settings.timeout, settings.transport
         )
         self.spool = Spool(settings.spool) if settings.spool is not None else None
-        self.sender = Sender(self.connection, self.spool, settings.window)
+        self.sender = Sender(self.connection, self.spool, settings.window, settings.lost)
         self.loop = LoopThread()
         self.runner = Runner(
             registry, settings.capacity, secrets, refresh, verify_signatures=settings.verify_signatures

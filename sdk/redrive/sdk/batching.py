@@ -33,6 +33,7 @@ from redrive.core.policy import EqualJitter, ExponentialBackoff
 from redrive.core.wire import MAX_BATCH
 from redrive.sdk._http import Answer, Connection, refusal
 from redrive.sdk.errors import AccessDenied, Rejected, ReportError, Unavailable
+from redrive.sdk.lost import LastResort
 from redrive.sdk.report import Outgoing, Receipt
 from redrive.sdk.spool import Spool, Spooled
 from redrive.sdk.window import Window
@@ -61,9 +62,11 @@ class Sender:
         connection: The way to the server.
         spool: Where reports wait; None to refuse them when the server is away.
         window: The limits of background reports.
+        lost: Takes what can be brought nowhere.
     """
 
-    def __init__(self, connection: Connection, spool: Spool | None, window: Window) -> None:
+    def __init__(self, connection: Connection, spool: Spool | None, window: Window, lost: LastResort) -> None:
+        self._lost = lost
         self._connection = connection
         self._spool = spool
         self._window = window
@@ -185,6 +188,7 @@ class Sender:
     def reset_after_fork(self) -> None:
         """Begin anew in a child: the thread stayed in the parent, and what waits there is the parent's to send."""
         self._reset()
+        self._lost.reset_after_fork()
         self.ship()
 
     def _reset(self) -> None:
@@ -277,6 +281,7 @@ class Sender:
                 continue
             if isinstance(outcome, ReportError) and not item.urgent:
                 log.error("redrive: a background report was refused: %s", outcome)
+                self._lost.take([item.outgoing], outcome)
             _settle(item.future, outcome)
         if later:
             self._keep(later, Unavailable("the server could not take this report now"))
@@ -284,15 +289,13 @@ class Sender:
     def _keep(self, batch: Sequence[_Pending], reason: Unavailable) -> None:
         """Put reports on this machine's disk; tell their callers when even that fails."""
         if self._spool is None:
-            for item in batch:
-                _settle(item.future, reason)
+            self._lose(batch, reason)
             return
         try:
             self._spool.append([item.outgoing for item in batch])
         except (sqlite3.Error, OSError) as error:
             log.error("redrive: %d reports could not be kept in %s: %s", len(batch), self._spool.path, error)
-            for item in batch:
-                _settle(item.future, Unavailable(f"{reason}; and the spool {self._spool.path} failed: {error}"))
+            self._lose(batch, Unavailable(f"{reason}; and the spool {self._spool.path} failed: {error}"))
             return
         for item in batch:
             _settle(item.future, item.outgoing.receipt("spooled"))
@@ -301,6 +304,12 @@ class Sender:
             if not self._closing:
                 self._start()
             self._condition.notify()
+
+    def _lose(self, batch: Sequence[_Pending], reason: Unavailable) -> None:
+        # The last resort first: who is told that a report is lost may end the process.
+        self._lost.take([item.outgoing for item in batch], reason)
+        for item in batch:
+            _settle(item.future, reason)
 
     def _gone(self, error: Unavailable) -> None:
         with self._condition:

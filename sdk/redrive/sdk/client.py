@@ -23,6 +23,7 @@ from redrive.sdk.decorator import DefaultingDecorator, RetryableDecorator, retry
 from redrive.sdk.ends import EVENTS, callback_document
 from redrive.sdk.errors import NotConfigured, ReportError, UsageError
 from redrive.sdk.executor import ExecutorDecorator, Registry, entry_of, executor_decorator
+from redrive.sdk.lost import LastResort, LostReports
 from redrive.sdk.options import DecorationOptions, RetryableOptions
 from redrive.sdk.report import Outgoing, Receipt, Report, ReportOptions, make_report, prepare
 from redrive.sdk.serialisation import dump
@@ -62,6 +63,9 @@ class Redrive:
         spool: File for reports while the server is away; True for one in the user's state folder (or
             `$REDRIVE_SPOOL`), False for none: then a report that cannot be sent raises `Unavailable`.
         window: How long background reports may wait for company.
+        lost_reports: Where a report goes that neither the server nor the spool takes, with its payload, for
+            `redrive tasks import`: `"log"`, the `Path` of a file, or a function that gets the line; None to log only
+            which report was lost.
         node_url: Where the server reaches this process, such as `http://orders-1:8000`; `$REDRIVE_NODE_URL` when left
             out. Needed to serve attempts from an ASGI or WSGI application.
         task_queue: The group's own Temporal task queue, for processes without an inbound port: what is reported goes
@@ -97,6 +101,7 @@ class Redrive:
         timeout: float = 10.0,
         spool: bool | str | Path = True,
         window: Window | None = None,
+        lost_reports: LostReports | None = None,
         node_url: str | None = None,
         task_queue: str | None = None,
         capacity: int = 32,
@@ -129,6 +134,7 @@ class Redrive:
             "timeout": timeout,
             "spool": self._spool_path(spool),
             "window": window or Window(),
+            "lost": LastResort(lost_reports),
             "capacity": capacity,
             "verify_signatures": verify_signatures,
             "transport": transport,

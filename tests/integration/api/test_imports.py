@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.integration.api.client import LONG, Api, Serve, a_report, count, execute, problem
@@ -13,6 +17,8 @@ from tests.integration.api.test_dead_letters import die
 
 from redrive.api.importing import read_line
 from redrive.core.wire import LOST_REPORT
+from redrive.sdk import Redrive, Unavailable
+from redrive.sdk.lost import LostReports
 from redrive.store.database import Database
 
 
@@ -111,6 +117,36 @@ async def test_reports_are_found_in_logs_of_any_form(api: Api) -> None:
     assert [(result["line"], result["status"]) for result in results] == [(2, 201), (3, 201), (4, 201), (6, 422)]
     assert "cut" in results[3]["problem"]["detail"]
     assert sums["skipped"] == 2
+
+
+async def test_what_the_sdk_could_bring_nowhere_is_imported_from_where_it_left_it(
+    api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    spool = tmp_path / "file" / "spool.sqlite3"  # cannot be made
+    caplog.set_level(logging.CRITICAL, "redrive.sdk")
+    caplog.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def lose(to: LostReports, args: list[str], key: str | None = None) -> None:
+        with (
+            Redrive("http://127.0.0.1:9", group="orders", spool=spool, lost_reports=to, timeout=1) as client,
+            pytest.raises(Unavailable),
+        ):
+            client.report("charge-card", executor="orders.charge", policy=LONG, args=args, idempotency_key=key)
+
+    lines: list[str] = []
+    for to in ("log", tmp_path / "new" / "lost", lines.append):
+        await asyncio.to_thread(lose, to, ["o\n-é-\u2028"], str(to))
+        await asyncio.to_thread(lose, to, ["o-2"])
+    left = (tmp_path / "new" / "lost").read_text()
+
+    results, sums = await send(api, caplog.text, left, "".join(f"{line}\n" for line in lines))
+
+    assert sums["accepted"] + sums["duplicates"] == 6, results
+    first = await api.task(next(result for result in results if result["status"] == 201)["id"])
+    assert (first["args"], first["kwargs"], first["group"]) == (["o\n-é-\u2028"], {}, "orders")
+    again, sums = await send(api, left)
+    assert (len(again), sums["duplicates"]) == (2, 2), "a file may be imported twice"
 
 
 async def test_a_long_file_is_worked_off_in_batches(api: Api, database: Database) -> None:

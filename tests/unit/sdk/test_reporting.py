@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from tests.unit.sdk.platform import Platform
 
+from redrive.core.wire import LOST_REPORT
 from redrive.sdk import (
     AccessDenied,
     Conflict,
@@ -207,6 +209,49 @@ def test_a_full_disk_is_told_to_the_caller(platform: Platform, tmp_path: Path) -
         pytest.raises(Unavailable, match=r"and the spool .* failed"),
     ):
         client.report("s", executor="e")
+
+
+def test_a_report_that_nothing_takes_is_logged_without_its_payload(
+    platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform.stop()
+    (tmp_path / "file").touch()
+    with Redrive(platform.url, group="g", spool=tmp_path / "file" / "spool.sqlite3") as client:
+        client.report("charge-card", executor="e", args=["4111-1111"], business_key="o-1", background=True)
+        client.flush()
+
+    lost = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
+    assert len(lost) == 1
+    assert "a report was lost (scene 'charge-card', executor 'e', business_key 'o-1'" in lost[0]
+    assert "4111-1111" not in caplog.text
+
+
+def test_a_background_report_that_is_refused_goes_where_lost_reports_go(platform: Platform, tmp_path: Path) -> None:
+    lines: list[str] = []
+    with Redrive(platform.url, group="g", spool=tmp_path / "s", lost_reports=lines.append) as client:
+        client.report("refused", executor="e", args=["x"], background=True)
+        client.flush()
+
+    (line,) = lines
+    word, document = line.split(" ", 1)
+    assert (word, json.loads(document)["args"]) == (LOST_REPORT, ["x"])
+
+
+def test_a_last_resort_that_fails_hides_nothing(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    def full(line: str) -> None:
+        raise OSError("no space left on device")
+
+    platform.stop()
+    with Redrive(platform.url, group="g", spool=False, lost_reports=full) as client, pytest.raises(Unavailable):
+        client.report("s", executor="e", args=["4111-1111"])
+
+    assert "lost_reports failed: OSError('no space left on device')" in caplog.text
+    assert "4111-1111" not in caplog.text
+
+
+def test_a_last_resort_is_checked_at_once() -> None:
+    with pytest.raises(UsageError, match=r"lost_reports: expected 'log', a pathlib\.Path"):
+        Redrive("http://127.0.0.1:1", group="g", lost_reports="/var/log/lost")  # type: ignore[arg-type]
 
 
 def test_order_is_kept_and_a_refused_report_is_set_aside(client: Redrive, platform: Platform) -> None:

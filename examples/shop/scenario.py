@@ -10,14 +10,27 @@ from typing import Any
 CHARGE, PARCEL, RECEIPT = "charge-card", "notify-warehouse", "send-receipt"
 SCENES = (CHARGE, PARCEL, RECEIPT)
 
+# What fails here is chosen by the order, so most attempts fail although the provider is up: a breaker would take it for
+# down. A Retry-After still holds back all calls to the warehouse, which then return within seconds.
+TARGET: Mapping[str, Any] = {
+    "breaker": {"enabled": False},
+    "slow_start": {"first_per_second": 20, "doubling_seconds": 1},
+}
 POLICIES: Mapping[str, Mapping[str, Any]] = {
     CHARGE: {
+        **TARGET,
         "backoff": {"kind": "exponential", "initial_seconds": 0.5, "max_seconds": 4, "jitter": {"kind": "equal"}},
         "max_attempts": 6,
         "attempt_timeout_seconds": 5,
     },
-    PARCEL: {"backoff": {"kind": "fixed", "delay_seconds": 0.5}, "max_attempts": 4, "attempt_timeout_seconds": 5},
+    PARCEL: {
+        **TARGET,
+        "backoff": {"kind": "fixed", "delay_seconds": 0.5},
+        "max_attempts": 4,
+        "attempt_timeout_seconds": 5,
+    },
     RECEIPT: {
+        **TARGET,
         "backoff": {"kind": "linear", "initial_seconds": 0.5, "increment_seconds": 0.5},
         "max_attempts": 4,
         "attempt_timeout_seconds": 5,

@@ -92,7 +92,7 @@ async def _ask(url: str, rows: int) -> str:
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api", timeout=60) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client,
     ):
         await _folded(url)
         task = (await client.get("/v1/tasks", params={"limit": 1, "status": "succeeded"})).json()["items"][0]["id"]

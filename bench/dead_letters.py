@@ -97,7 +97,7 @@ async def _measure(url: str, rows: int) -> str:
     table: list[list[str]] = []
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost") as client,
     ):
         first = (await client.get("/v1/dead-letters/groups", params={"limit": 1})).json()["items"][0]
         task = (await client.get("/v1/dead-letters", params={"limit": 1})).json()["items"][0]

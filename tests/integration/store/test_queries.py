@@ -35,7 +35,8 @@ async def register(database: Database, node_id: str = "n", *, executors: tuple[s
 
 async def parked(database: Database, *, executor: str = "orders.charge", seconds_ago: int = 60) -> UUID:
     task_id = await insert(database, target=NODE, executor=executor)
-    await change(database, task_id, f"status = 'parked', updated_at = now() - make_interval(secs => {seconds_ago})")
+    since = f"updated_at = now() - make_interval(secs => {seconds_ago})"
+    await change(database, task_id, f"status = 'parked', parked_for = 'no_node', {since}")
     return task_id
 
 

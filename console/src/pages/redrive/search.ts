@@ -1,9 +1,12 @@
-import { type RawSearch, text } from "@/app/search";
+import { oneOf, type RawSearch } from "@/app/search";
+
+export const OUTCOMES = ["waiting", "started", "succeeded", "dead", "skipped", "failed"] as const;
 
 export interface RedriveSearch {
-  q?: string;
+  /** Only the tasks that came to this. */
+  outcome?: (typeof OUTCOMES)[number];
 }
 
 export function validateRedrive(search: RawSearch): RedriveSearch {
-  return { q: text(search.q) };
+  return { outcome: oneOf(search.outcome, OUTCOMES) };
 }

@@ -1,9 +1,11 @@
-import { type RawSearch, text } from "@/app/search";
+import { oneOf, type RawSearch } from "@/app/search";
+
+export const STATES = ["waiting", "running", "paused", "completed", "stopped", "aborted"] as const;
 
 export interface RedrivesSearch {
-  q?: string;
+  status?: (typeof STATES)[number];
 }
 
 export function validateRedrives(search: RawSearch): RedrivesSearch {
-  return { q: text(search.q) };
+  return { status: oneOf(search.status, STATES) };
 }

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from tests.console.conftest import Show
 from tests.console.world import QUICK, World, until
 
 Picture = Callable[..., None]
+
+
+def open_redrive_dialog(page: Page) -> None:
+    page.get_by_role("button", name="Redrive", exact=True).click()
+    expect(page.get_by_role("dialog").get_by_text("By scene")).to_be_visible()
 
 
 def test_dead_letters_are_seen_well_by_everybody(world: World, picture: Picture) -> None:
@@ -17,15 +22,7 @@ def test_dead_letters_are_seen_well_by_everybody(world: World, picture: Picture)
 
     picture("dead-letters", "/dead-letters", "CardDeclined")
     picture("dead-letter", f"/dead-letters/{groups[0]['fingerprint']}", "Latest sample")
-    picture(
-        "redrive-dialog",
-        f"/dead-letters/{groups[0]['fingerprint']}",
-        "Latest sample",
-        lambda page: (
-            page.get_by_role("button", name="Redrive", exact=True).click(),
-            expect(page.get_by_role("dialog").get_by_text("By scene")).to_be_visible(),
-        )[-1],
-    )
+    picture("redrive-dialog", f"/dead-letters/{groups[0]['fingerprint']}", "Latest sample", open_redrive_dialog)
 
 
 def test_an_acknowledged_error_is_told_apart_until_it_is_taken_back(show: Show) -> None:
@@ -64,3 +61,18 @@ def test_what_died_is_redriven_after_the_provider_has_recovered(show: Show, worl
     expect(page.get_by_text("12 of 12 tasks done")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)
     assert {world.status(task) for task in tasks} == {"succeeded"}
+
+
+def test_a_channel_is_tested_and_a_rule_is_muted(show: Show, world: World, picture: Picture) -> None:
+    channel = {"name": "on call", "kind": "webhook", "settings": {"url": f"{world.provider.url}/ok"}}
+    made: dict[str, Any] = world.api.post("/v1/alerts/channels", json=channel).raise_for_status().json()
+    rule = {"name": "Payments die", "event": "dead_letter", "channels": [made["id"]], "threshold": 1000}
+    world.api.post("/v1/alerts/rules", json=rule).raise_for_status()
+    picture("alerts", "/alerts", "on call")
+    page = show("/alerts?tab=channels")
+    page.get_by_role("button", name="Test", exact=True).click()
+    expect(page.get_by_text("Delivered in")).to_be_visible()
+    page.get_by_role("tab", name="Rules").click()
+    page.get_by_role("button", name="Mute 1 h").click()
+
+    expect(page.get_by_text("Muted", exact=True)).to_be_visible()

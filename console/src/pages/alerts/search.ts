@@ -1,9 +1,11 @@
-import { type RawSearch, text } from "@/app/search";
+import { oneOf, type RawSearch } from "@/app/search";
+
+export const TABS = ["rules", "channels", "events"] as const;
 
 export interface AlertsSearch {
-  q?: string;
+  tab?: (typeof TABS)[number];
 }
 
 export function validateAlerts(search: RawSearch): AlertsSearch {
-  return { q: text(search.q) };
+  return { tab: oneOf(search.tab, TABS) };
 }

@@ -160,7 +160,11 @@ class Engine:
                 # The reconciler starts a lost generation again under its old id.
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 search_attributes=TypedSearchAttributes(attributes),
-                priority=Priority(priority_key=claim.priority, fairness_key=fairness_key(claim.namespace, claim.group)),
+                priority=Priority(
+                    priority_key=claim.priority,
+                    fairness_key=fairness_key(claim.namespace, claim.group),
+                    fairness_weight=claim.weight,
+                ),
                 rpc_timeout=timedelta(seconds=START_SECONDS),
             )
         except RPCError as error:
@@ -282,6 +286,7 @@ def _task_run(claim: Claim) -> TaskRun:
         number=claim.number,
         delay_seconds=claim.delay_seconds,
         priority=claim.priority,
+        weight=claim.weight,
         affinity=claim.business_key or str(claim.id),
         executor=claim.executor,
         task_queue=claim.target.get("task_queue"),

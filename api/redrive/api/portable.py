@@ -52,6 +52,7 @@ async def export(session: AsyncSession, namespace: str) -> ConfigDocument:
     for group in await scenes.list_groups(session, namespace):
         groups[group.name] = GroupDocument(
             description=group.description,
+            weight=group.weight,
             auto_create=group.auto_create,
             enabled=group.enabled,
             policy=group.policy,
@@ -296,7 +297,7 @@ def _place(namespace: str, change: ConfigChange) -> Place:
     return Place(namespace, group, scene or None)
 
 
-_OWN: Final = frozenset({"description", "auto_create", "enabled", "policy", "retention"}) | SETTINGS
+_OWN: Final = frozenset({"description", "weight", "auto_create", "enabled", "policy", "retention"}) | SETTINGS
 _SCHEMA: Final = "payload_schema"
 
 

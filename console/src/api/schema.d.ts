@@ -3868,6 +3868,12 @@ export interface components {
              */
             policy: components["schemas"]["Policy"];
             /**
+             * Weight
+             * @description Its share of what runs, beside the other groups' while there is more to do than can run at once.
+             * @default 1
+             */
+            weight: number;
+            /**
              * Auto Create
              * @default true
              */
@@ -3899,6 +3905,12 @@ export interface components {
              */
             policy: components["schemas"]["Policy"];
             /**
+             * Weight
+             * @description Its share of what runs, beside the other groups' while there is more to do than can run at once.
+             * @default 1
+             */
+            weight: number;
+            /**
              * Auto Create
              * @default true
              */
@@ -3919,6 +3931,12 @@ export interface components {
              * @default
              */
             description: string;
+            /**
+             * Weight
+             * @description Its share of what runs, beside the other groups' while there is more to do than can run at once.
+             * @default 1
+             */
+            weight: number;
             /**
              * Auto Create
              * @description Whether reports make scenes.
@@ -3955,6 +3973,12 @@ export interface components {
              * @default
              */
             description: string;
+            /**
+             * Weight
+             * @description Its share of what runs, beside the other groups' while there is more to do than can run at once.
+             * @default 1
+             */
+            weight: number;
             /**
              * Auto Create
              * @description Whether reports make scenes.
@@ -3999,6 +4023,11 @@ export interface components {
             policy: {
                 [key: string]: unknown;
             };
+            /**
+             * Weight
+             * @description Its share of what runs, beside the other groups'.
+             */
+            weight: number;
             /**
              * Auto Create
              * @description Whether reports make scenes.

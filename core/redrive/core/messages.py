@@ -45,7 +45,7 @@ def redrive_workflow_id(namespace: str, redrive_id: str) -> str:
 
 
 def fairness_key(namespace: str, group: str) -> str:
-    """Name a group to Temporal, whose task queues give each such key its turn (at most 64 bytes)."""
+    """Name a group to Temporal, whose task queues give each such key its turn by its weight (at most 64 bytes)."""
     key = f"{namespace}/{group}"
     return key if len(key.encode()) <= 64 else hashlib.sha256(key.encode()).hexdigest()
 
@@ -102,6 +102,7 @@ class TaskRun:
         returning: Whether quiet hours have put the next attempt off.
         parks: How often in a row no target could be had.
         trigger: Why the next attempt runs: `timer`, `manual`, `wake` or `redrive`.
+        weight: Its group's share of what runs, beside the other groups' (see `fairness_key`).
     """
 
     namespace: str
@@ -134,6 +135,7 @@ class TaskRun:
     returning: bool = False
     parks: int = 0
     trigger: str = "timer"
+    weight: float = 1.0
 
 
 @dataclass

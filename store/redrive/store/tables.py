@@ -19,6 +19,7 @@ from sqlalchemy import (
     Column,
     Computed,
     DateTime,
+    Double,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -107,6 +108,7 @@ class Group(Table, table=True):
     policy: dict[str, Any] = Field(default_factory=dict, sa_column=_document())
     signing_secrets: list[str] = Field(default_factory=list, sa_column=_document("[]"))
     previous_secret_until: datetime | None = Field(default=None, sa_column=_instant(nullable=True))
+    weight: float = _number(1, Double)
     auto_create: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     enabled: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     created_at: datetime = Field(default=None, sa_column=_instant(now=True))

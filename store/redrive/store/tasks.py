@@ -135,6 +135,7 @@ class Claim:
     target_key: str
     counters: Mapping[str, Any]
     redrive_id: UUID | None
+    weight: float
 
     @property
     def replayed(self) -> bool:
@@ -412,8 +413,10 @@ async def delete_tasks(session: AsyncSession, namespace: str, task_ids: Sequence
 # --- The starter ------------------------------------------------------------------------------------------------------
 
 # Groups take turns: of each group the most urgent task, then of each the second, and so on. A group that reports five
-# thousand tasks at once must not hold up the one task of another group. The groups that have pending tasks are found by
-# hopping over the index, so that a round costs by the number of groups and not by the backlog.
+# thousand tasks at once must not hold up the one task of another group. The heaviest of them has a task in each turn,
+# one of a tenth of its weight in every tenth, beginning with a random one of the first ten: shares are those of the
+# weights without a memory of what was claimed before, and no group is left out for long. The groups that have pending
+# tasks are found by hopping over the index, so that a round costs by the number of groups and not by the backlog.
 _CLAIM_FORM: Final = """
     WITH RECURSIVE waiting AS (
         (
@@ -427,20 +430,25 @@ _CLAIM_FORM: Final = """
                 AND (namespace, "group") > (waiting.namespace, waiting."group")
             ORDER BY namespace, "group" LIMIT 1
         ) AS following
+    ), shares AS MATERIALIZED (
+        SELECT namespace, "group", weight, weight / max(weight) OVER () AS share, random() AS luck FROM (
+            SELECT waiting.namespace, waiting."group", COALESCE(groups.weight, 1) AS weight
+            FROM waiting LEFT JOIN groups ON groups.namespace = waiting.namespace AND groups.name = waiting."group"
+        ) AS weighed
     ), candidates AS (
-        SELECT urgent.id, row_number() OVER (
-            PARTITION BY waiting.namespace, waiting."group" ORDER BY urgent.next_attempt_at
-        ) AS turn, urgent.next_attempt_at
-        FROM waiting CROSS JOIN LATERAL (
+        SELECT urgent.id, shares.weight, urgent.next_attempt_at, ceil((row_number() OVER (
+            PARTITION BY shares.namespace, shares."group" ORDER BY urgent.next_attempt_at
+        ) - shares.luck) / shares.share) AS turn
+        FROM shares CROSS JOIN LATERAL (
             SELECT id, next_attempt_at FROM tasks
             WHERE status = 'pending' AND queue_key IS NULL
-                AND namespace = waiting.namespace AND "group" = waiting."group"
+                AND namespace = shares.namespace AND "group" = shares."group"
                 AND (claimed_until IS NULL OR claimed_until < now()) {condition}
             ORDER BY next_attempt_at LIMIT :limit
         ) AS urgent
         ORDER BY turn, next_attempt_at LIMIT :limit
     ), picked AS MATERIALIZED (
-        SELECT tasks.id FROM tasks JOIN candidates USING (id)
+        SELECT tasks.id, candidates.weight FROM tasks JOIN candidates USING (id)
         WHERE status = 'pending' AND queue_key IS NULL AND (claimed_until IS NULL OR claimed_until < now())
         FOR UPDATE OF tasks SKIP LOCKED
     )
@@ -451,7 +459,7 @@ _CLAIM_FORM: Final = """
             SELECT max(number) FROM attempts WHERE task_id = tasks.id AND attempts.generation = tasks.generation
         ), 0) AS number, priority, policy, policy_version, started_at,
         next_attempt_at, deadline, delay_seconds, business_key, executor,
-        target, target_key, counters, redrive_id
+        target, target_key, counters, redrive_id, picked.weight
     """
 
 _CLAIM: Final = text(_CLAIM_FORM.format(condition=""))
@@ -461,10 +469,10 @@ _CLAIM_UNPAUSED: Final = text(
     _CLAIM_FORM.format(
         condition="""
             AND NOT EXISTS (
-                SELECT FROM pauses WHERE pauses.namespace = waiting.namespace AND (until IS NULL OR until > now())
-                    AND (scope = 'namespace' OR (scope = 'group' AND key = waiting."group"))
+                SELECT FROM pauses WHERE pauses.namespace = shares.namespace AND (until IS NULL OR until > now())
+                    AND (scope = 'namespace' OR (scope = 'group' AND key = shares."group"))
             ) AND NOT EXISTS (
-                SELECT FROM pauses WHERE pauses.namespace = waiting.namespace AND (until IS NULL OR until > now())
+                SELECT FROM pauses WHERE pauses.namespace = shares.namespace AND (until IS NULL OR until > now())
                     AND ((scope = 'scene' AND key = tasks."group" || '/' || tasks.scene)
                         OR (scope = 'target' AND key = tasks.target_key))
             )
@@ -488,7 +496,7 @@ _CLAIMS: Final = {"all": _CLAIM, "unpaused": _CLAIM_UNPAUSED, "over": _CLAIM_OVE
 
 
 async def claim_pending(session: AsyncSession, limit: int, which: Claimable = "all") -> list[Claim]:
-    """Take pending tasks that no other starter holds: groups in turns, the most urgent of each first.
+    """Take pending tasks that no other starter holds: groups in turns by weight, the most urgent of each first.
 
     Args:
         session: Any session; the statement is one transaction.

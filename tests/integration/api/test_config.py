@@ -25,6 +25,7 @@ DOCUMENT: dict[str, Any] = {
     "groups": {
         "orders": {
             "description": "orders",
+            "weight": 2.5,
             "auto_create": True,
             "enabled": True,
             "policy": {"backoff": {"initial_seconds": 2}},
@@ -44,7 +45,7 @@ DOCUMENT: dict[str, Any] = {
                 "refund": {"description": "slow", "enabled": False, "policy": {}, **PLAIN},
             },
         },
-        "mail": {"description": "", "auto_create": True, "enabled": True, "policy": {}, "scenes": {}},
+        "mail": {"description": "", "weight": 1.0, "auto_create": True, "enabled": True, "policy": {}, "scenes": {}},
     },
     "retention": {"succeeded_days": 7, "dead_days": 90, "cancelled_days": None, "archive": True},
     "limits": {

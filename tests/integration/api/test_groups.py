@@ -41,10 +41,12 @@ async def test_namespaces_are_made_changed_and_listed(api: Api) -> None:
 async def test_groups_are_made_changed_and_listed_without_their_secrets(api: Api) -> None:
     made = await create(api, "/v1/groups", {"name": "orders", "policy": {"max_attempts": 3}})
 
-    changed = (await api.patch("/v1/groups/orders", {"enabled": False, "description": "the shop"})).json()
+    changed = (await api.patch("/v1/groups/orders", {"enabled": False, "weight": 2.5})).json()
 
     assert "signing_secrets" not in made
-    assert changed == {**made, "enabled": False, "description": "the shop"}
+    assert (made["weight"], changed) == (1, {**made, "enabled": False, "weight": 2.5})
+    for weight in (0, 1001):
+        problem(await api.patch("/v1/groups/orders", {"weight": weight}), 422, "invalid-request")
     assert (await api.get("/v1/groups")).json()["items"] == [changed]
     problem(await api.post("/v1/groups", {"name": "orders"}), 409, "already-exists")
 

@@ -46,6 +46,22 @@ async def test_starters_side_by_side_start_each_task_once(idle: Platform, target
     assert Counter(call.headers["redrive-task"] for call in target.calls) == Counter(map(str, ids))
 
 
+async def test_temporal_is_told_the_weight_of_the_group(idle: Platform, target: Target) -> None:
+    await idle.execute("UPDATE groups SET weight = 2.5")
+    task_id = await idle.report(webhook(target.url))
+    async with idle.worker(), idle.starting():
+        await idle.ends(task_id)
+
+    events = (await idle.handle(task_id).fetch_history()).events
+    start = events[0].workflow_execution_started_event_attributes.priority
+    (attempt,) = [
+        event.activity_task_scheduled_event_attributes.priority
+        for event in events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    assert (start.fairness_weight, attempt.fairness_weight) == (2.5, 2.5)
+
+
 async def test_a_claim_of_a_killed_starter_is_taken_over_when_it_has_expired(idle: Platform, target: Target) -> None:
     task_id = await idle.report(webhook(target.url))
     async with idle.database.session() as session:

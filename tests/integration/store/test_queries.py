@@ -15,6 +15,7 @@ from redrive.core.health import target_key
 from redrive.core.states import TaskStatus
 from redrive.store import nodes, tasks
 from redrive.store.database import Database
+from redrive.store.scenes import create_group, create_namespace, update_group
 from redrive.store.tasks import Replay, WorkflowKey
 
 NODE = {"kind": "node"}
@@ -68,6 +69,25 @@ async def test_the_most_urgent_tasks_are_claimed_first_and_by_one_starter(databa
     rest = [task_id for taken in rounds for claimed in taken for task_id in claimed]
     assert set(urgent) == set(ids[4:])
     assert sorted(rest) == sorted(ids[:4]), "each went to one starter"
+
+
+async def test_groups_are_claimed_by_their_weights(database: Database) -> None:
+    async with database.begin() as session:
+        await create_namespace(session, "default", "")
+        for group, weight in (("heavy", 0.75), ("light", 0.25)):
+            await create_group(session, "default", group)
+            await update_group(session, "default", group, {"weight": weight})
+    for group in ("heavy", "light"):
+        for _ in range(12):
+            await insert(database, group=group)
+
+    async def claim(limit: int) -> list[tuple[str, float]]:
+        async with database.session() as session:
+            return [(claim.group, claim.weight) for claim in await tasks.claim_pending(session, limit)]
+
+    for _ in range(2):
+        assert sorted(await claim(8)) == [("heavy", 0.75)] * 6 + [("light", 0.25)] * 2
+    assert await claim(24) == [("light", 0.25)] * 8, "what the others do not use is left to it"
 
 
 async def test_a_claim_knows_the_last_number_of_the_ledger(database: Database) -> None:

@@ -269,6 +269,7 @@ class RetryTask:
             priority=Priority(
                 priority_key=self._task.priority,
                 fairness_key=fairness_key(self._task.namespace, self._task.group),
+                fairness_weight=self._task.weight,
             ),
         )
         try:

@@ -45,7 +45,7 @@ async def create_group(
         check_layers([owner.policy, creation.policy])
         if not await scenes.create_group(session, access.namespace, creation.name, creation.description):
             raise Refusal(ALREADY_EXISTS, f"group {creation.name!r} exists: PATCH it to change it")
-        changes = creation.model_dump(include={"policy", "auto_create", "enabled"})
+        changes = creation.model_dump(include={"policy", "weight", "auto_create", "enabled"})
         await scenes.update_group(session, access.namespace, creation.name, changes)
         await _audit(session, access, "create", creation.name)
         row = await find_visible_group(session, access, creation.name)

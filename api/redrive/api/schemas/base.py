@@ -26,6 +26,17 @@ PATTERNS[_NAME] = "1 to 100 letters, digits, '.', '_' or '-', not beginning with
 PATTERNS[_NODE_ID] = "1 to 200 letters, digits or any of ._:@+~-, beginning with a letter or a digit"
 
 
+GroupWeight = Annotated[
+    float,
+    Field(
+        ge=0.001,
+        le=1000,
+        allow_inf_nan=False,
+        description="Its share of what runs, beside the other groups' while there is more to do than can run at once.",
+    ),
+]
+
+
 class Input(BaseModel):
     """Base of what clients send: nothing unknown, nothing converted."""
 

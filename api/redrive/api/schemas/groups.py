@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from redrive.api.schemas.base import Input, Name, Note, Output, PolicyParts
+from redrive.api.schemas.base import GroupWeight, Input, Name, Note, Output, PolicyParts
 
 
 class GroupResource(Output):
@@ -17,6 +17,7 @@ class GroupResource(Output):
     name: str
     description: str
     policy: dict[str, Any] = Field(description="Parts of the policy for all its scenes.")
+    weight: float = Field(description="Its share of what runs, beside the other groups'.")
     auto_create: bool = Field(description="Whether reports make scenes.")
     enabled: bool = Field(description="Whether it takes reports.")
     scenes: int = Field(description="How many scenes it has.")
@@ -29,6 +30,7 @@ class GroupCreation(Input):
     name: Name = Field(examples=["orders"])
     description: Note = ""
     policy: PolicyParts = Field(default={}, description="Parts of the policy for all its scenes.")
+    weight: GroupWeight = 1
     auto_create: bool = True
     enabled: bool = True
 
@@ -38,6 +40,7 @@ class GroupChange(Input):
 
     description: Note = ""
     policy: PolicyParts = Field(default={}, description="In place of the present parts.")
+    weight: GroupWeight = 1
     auto_create: bool = True
     enabled: bool = True
 

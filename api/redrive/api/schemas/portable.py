@@ -8,6 +8,7 @@ from pydantic import Field
 
 from redrive.api.schemas.base import (
     CallbacksDocument,
+    GroupWeight,
     Input,
     Name,
     Note,
@@ -41,6 +42,7 @@ class GroupDocument(Input):
     """A group. Its signing secrets are never in it."""
 
     description: Note = ""
+    weight: GroupWeight = 1
     auto_create: bool = Field(default=True, description="Whether reports make scenes.")
     enabled: bool = Field(default=True, description="Whether it takes reports.")
     policy: PolicyParts = Field(default={}, description="Parts of the policy for all its scenes.")

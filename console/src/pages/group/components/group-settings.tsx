@@ -1,4 +1,4 @@
-import { Button, Switch, TextInput } from "@mantine/core";
+import { Button, NumberInput, Switch, TextInput } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { api, type Schema } from "@/api/client";
@@ -9,7 +9,7 @@ import { sayDone, sayProblem } from "@/ui/say";
 import { messages } from "../messages";
 import classes from "./group-settings.module.css";
 
-/** What a group is called, whether it takes reports, and its end. */
+/** What a group is called, its share beside others, whether it takes reports, and its end. */
 export function GroupSettings({
   group,
   onSaved,
@@ -23,6 +23,7 @@ export function GroupSettings({
   const t = useMessages(messages);
   const navigate = useNavigate();
   const [description, setDescription] = useState(group.description);
+  const [weight, setWeight] = useState<number | string>(group.weight);
   const [deleting, setDeleting] = useState(false);
   async function change(body: Partial<Schema<"GroupChange">>) {
     try {
@@ -41,7 +42,7 @@ export function GroupSettings({
             className={classes.form}
             onSubmit={(event) => {
               event.preventDefault();
-              void change({ description });
+              void change({ description, ...(typeof weight === "number" && { weight }) });
             }}
           >
             <TextInput
@@ -50,7 +51,18 @@ export function GroupSettings({
               value={description}
               onChange={(event) => setDescription(event.currentTarget.value)}
             />
-            <Button type="submit" disabled={description === group.description}>
+            <NumberInput
+              label={t.weight}
+              description={t.weightHint}
+              size="xs"
+              min={0.001}
+              max={1000}
+              decimalScale={3}
+              value={weight}
+              onChange={setWeight}
+              required
+            />
+            <Button type="submit" disabled={description === group.description && weight === group.weight}>
               {t.save}
             </Button>
             <Switch

@@ -23,7 +23,7 @@ export function NewGroup({ onClose }: { onClose: () => void }) {
       onClose={onClose}
       onConfirm={async () => {
         await api.POST("/v1/groups", {
-          body: { name: name.trim(), description, policy: {} as never, auto_create: true, enabled: true },
+          body: { name: name.trim(), description, policy: {} as never, weight: 1, auto_create: true, enabled: true },
         });
         await client.invalidateQueries({ queryKey: ["get", "/v1/groups"] });
         sayDone(t.created_(name.trim()));

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from redrive.api.engine import Engine, EngineUnavailable, StartRefused
 from redrive.api.listener import Listener
 from redrive.core.errors import RedriveError
+from redrive.core.rounds import next_size
 from redrive.store import blocks, tasks
 from redrive.store.database import Database
 from redrive.store.restraints import RestraintsCache
@@ -56,6 +58,7 @@ class Starter:
         self._database = database
         self._engine = engine
         self._concurrency = settings.starter_concurrency
+        self._size = self._concurrency
         self._restraints = restraints
         self._clock = clock
 
@@ -100,8 +103,9 @@ class Starter:
                 pass
 
     async def _start(self, which: Claimable) -> bool:
+        began = time.monotonic()
         async with self._database.session() as session:
-            claims = await tasks.claim_pending(session, self._concurrency, which)
+            claims = await tasks.claim_pending(session, self._size, which)
         if not claims:
             return False
         problems = await asyncio.gather(*(self._start_one(claim) for claim in claims))
@@ -111,6 +115,9 @@ class Starter:
             await tasks.mark_started(session, [claim for claim, problem in results if problem is None])
             if put_off:
                 await tasks.release_claims(session, put_off)
+        # A round that found less than it might have taken tells nothing of how many it could have started.
+        if len(claims) == self._size:
+            self._size = next_size(self._size, time.monotonic() - began, self._concurrency)
         for claim, problem in results:
             if isinstance(problem, StartRefused):
                 # It keeps its claim, so that it is tried again after those that can be started.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from tests.console.conftest import Show
 from tests.console.world import SLOW, World, until
 
@@ -17,7 +16,7 @@ def waiting(world: World, number: int) -> str:
     return task
 
 
-def panel(page: Page, heading: str) -> Any:
+def panel(page: Page, heading: str) -> Locator:
     """A part of the page by its heading."""
     return page.locator("section").filter(has=page.get_by_role("heading", name=heading, exact=True))
 

@@ -231,7 +231,9 @@ async def test_a_key_opens_the_attempts_of_its_group_alone(api: Api, serve: Serv
 async def test_a_worker_that_comes_while_temporal_is_away_is_told_to_come_again(api: Api, database: Database) -> None:
     task = await api.report(target=WORKER)
     ready = {"group": "orders", "task_queue": "orders-retries"}
-    await execute(database, "UPDATE tasks SET status = 'parked', updated_at = now() - interval '1 minute'")
+    await execute(
+        database, "UPDATE tasks SET status = 'parked', parked_for = 'no_node', updated_at = now() - interval '1 minute'"
+    )
 
     other_queue = await api.post("/v1/attempts/ready", {**ready, "task_queue": "others"})
     parked_since = await api.post("/v1/attempts/ready", {**ready, "polling_seconds": 90})

@@ -3,6 +3,7 @@ import { defineMessages } from "@/i18n/language";
 export const messages = defineMessages(
   {
     placeholder: "Filter: scene:charge-card status:dead error:Timeout created:>1h",
+    deadPlaceholder: "Filter: scene:charge-card reason:exhausted error:Timeout finished:>1h",
     field: {
       status: "where it stands",
       scene: "kind of operation",
@@ -25,6 +26,7 @@ export const messages = defineMessages(
   },
   {
     placeholder: "筛选：scene:charge-card status:dead error:Timeout created:>1h",
+    deadPlaceholder: "筛选：scene:charge-card reason:exhausted error:Timeout finished:>1h",
     field: {
       status: "当前状态",
       scene: "操作类型",

@@ -110,7 +110,7 @@ export default function DeadLettersPage() {
         value={q}
         onChange={(next) => void navigate({ search: (now) => ({ ...now, q: next || undefined }) })}
         fields={fields}
-        placeholder={p.placeholder}
+        placeholder={p.deadPlaceholder}
         problem={problem}
       />
       <Panel flush>

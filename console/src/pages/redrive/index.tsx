@@ -108,7 +108,7 @@ export default function RedrivePage() {
               [t.concurrency, formatNumber(options.concurrency)],
               [t.order, r.orders[options.order]],
               [t.stop, stop ? t.stopText(Math.round((stop.ratio ?? 0) * 100), stop.minimum ?? 0) : t.never],
-              [t.selection, <JsonView key="selection" value={redrive.selection} label={t.selection} />],
+              [t.selection, <JsonView key="selection" value={meant(redrive.selection)} label={t.selection} />],
               [
                 t.workflow,
                 redrive.temporal_url && (
@@ -277,4 +277,11 @@ function Items({ redrive }: { redrive: Redrive }) {
       </Result>
     </Panel>
   );
+}
+
+/** What a selection asks for: a field that is null or empty asks for nothing. */
+function meant(selection: unknown): Record<string, unknown> {
+  const says = (value: unknown) =>
+    value !== null && value !== undefined && !(typeof value === "object" && Object.keys(value).length === 0);
+  return Object.fromEntries(Object.entries(selection ?? {}).filter(([, value]) => says(value)));
 }

@@ -21,9 +21,9 @@ demo: setup ## start the stack and a shop whose payments fail (ARGS=--once runs 
 	$(RUN) python -m examples.shop $(ARGS)
 
 test: check $(if $(CHROMIUM),,chromium) ## check, then run all tests (ARGS is passed on to pytest)
-	$(RUN) pytest -n 3 --dist loadfile tests/unit tests/replay tests/typing tests/integration $(ARGS)
-	# Whole systems, killed and restarted: one at a time, so that each has the machine to itself.
-	$(RUN) pytest tests/acceptance tests/console $(ARGS)
+	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder tests/integration tests/replay tests/typing tests/unit $(ARGS)
+	# Whole systems, killed and restarted: two at a time, since they mostly wait.
+	$(RUN) pytest -n 2 --dist loadfile tests/acceptance tests/console $(ARGS)
 
 check: setup ## formatting, lint, types, import contracts, generated files
 	$(RUN) ruff format --check .

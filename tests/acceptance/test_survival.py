@@ -40,6 +40,7 @@ LIVE_TASKS = 200
 MORE_TASKS = 40
 MAX_ATTEMPTS = 6
 KILL_AFTER_CALLS = 120
+QUICK_RETURN = {"first_per_second": 100, "doubling_seconds": 1}
 POLICY = {
     "backoff": {"kind": "fixed", "delay_seconds": 0.5, "jitter": {"kind": "full"}},
     "max_attempts": MAX_ATTEMPTS,
@@ -248,6 +249,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("survival"))
     try:
         stack.wait_ready()
+        # The target fails as its tasks are told to. A breaker would take it for down, and park what is to end.
+        off = {"policy": {"breaker": {"enabled": False}, "slow_start": QUICK_RETURN}}
+        httpx.patch(f"{stack.state['api_url']}/v1/namespaces/default", json=off, timeout=30).raise_for_status()
         yield stack
     finally:
         stack.stop()

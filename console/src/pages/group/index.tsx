@@ -1,7 +1,8 @@
 import { Button, Tabs } from "@mantine/core";
-import { IconBan, IconChecklist } from "@tabler/icons-react";
+import { IconChecklist } from "@tabler/icons-react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { $api, api } from "@/api/client";
+import { IntakeBadge } from "@/configuration/intake-badge";
 import { useMessages } from "@/i18n/language";
 import { LayerPolicy } from "@/policy/layer-policy";
 import { useNamespacePolicy } from "@/policy/layers";
@@ -10,7 +11,6 @@ import { RestraintsPanel } from "@/restraints/restraints-panel";
 import { Page } from "@/ui/page";
 import { sayDone } from "@/ui/say";
 import { Result } from "@/ui/states";
-import { Badge } from "@/ui/status-badge";
 import { GroupSettings } from "./components/group-settings";
 import { SceneList } from "./components/scene-list";
 import { Secrets } from "./components/secrets";
@@ -29,13 +29,7 @@ export default function GroupPage() {
       title={name}
       above={[{ label: t.groups, link: { to: "/groups" } }]}
       lead={group.data?.description}
-      beside={
-        group.data?.enabled === false && (
-          <Badge tone="quiet" icon={IconBan}>
-            {t.refuses}
-          </Badge>
-        )
-      }
+      beside={group.data?.enabled === false && <IntakeBadge enabled={false} paused={false} />}
       actions={
         <Button
           component={Link}

@@ -1,11 +1,11 @@
 import { Button, Tabs } from "@mantine/core";
-import { IconBan, IconChecklist, IconMailOff } from "@tabler/icons-react";
+import { IconChecklist, IconMailOff } from "@tabler/icons-react";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { $api } from "@/api/client";
+import { IntakeBadge } from "@/configuration/intake-badge";
 import { useMessages } from "@/i18n/language";
 import { Page } from "@/ui/page";
 import { Result } from "@/ui/states";
-import { Badge } from "@/ui/status-badge";
 import { ScenePolicy } from "./components/scene-policy";
 import { SceneSettings } from "./components/scene-settings";
 import { Versions } from "./components/versions";
@@ -27,13 +27,7 @@ export default function ScenePage() {
         { label: group, link: { to: "/groups/$group", params: { group } } },
       ]}
       lead={scene.data?.description}
-      beside={
-        scene.data?.enabled === false && (
-          <Badge tone="quiet" icon={IconBan}>
-            {t.refuses}
-          </Badge>
-        )
-      }
+      beside={scene.data?.enabled === false && <IntakeBadge enabled={false} paused={false} />}
       actions={
         <>
           <Button component={Link} to="/tasks" search={{ q } as never} leftSection={<IconChecklist size={14} />}>

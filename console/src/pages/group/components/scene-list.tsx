@@ -1,15 +1,15 @@
-import { Button, TextInput } from "@mantine/core";
-import { IconBan, IconCheck, IconPlayerPause, IconPlus, IconStack2 } from "@tabler/icons-react";
+import { Button } from "@mantine/core";
+import { IconPlus, IconStack2 } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { $api, api, type Schema } from "@/api/client";
+import { $api, api } from "@/api/client";
+import { IntakeBadge } from "@/configuration/intake-badge";
+import { NewNamed } from "@/configuration/new-named";
 import { useMessages } from "@/i18n/language";
 import { pauseOf, useRestraints } from "@/restraints/restraints";
-import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { Panel } from "@/ui/page";
 import { Rows } from "@/ui/rows";
 import { Empty, Result } from "@/ui/states";
-import { Badge } from "@/ui/status-badge";
 import { Time } from "@/ui/time";
 import { messages } from "../messages";
 
@@ -19,23 +19,6 @@ export function SceneList({ group }: { group: string }) {
   const [adding, setAdding] = useState(false);
   const { pauses } = useRestraints();
   const scenes = $api.useQuery("get", "/v1/groups/{group}/scenes", { params: { path: { group } } });
-  const state = (scene: Schema<"SceneResource">) => {
-    if (pauseOf(pauses, group, scene.name))
-      return (
-        <Badge tone="warn" icon={IconPlayerPause}>
-          {t.paused}
-        </Badge>
-      );
-    return scene.enabled ? (
-      <Badge tone="good" icon={IconCheck}>
-        {t.takes}
-      </Badge>
-    ) : (
-      <Badge tone="quiet" icon={IconBan}>
-        {t.refuses}
-      </Badge>
-    );
-  };
   return (
     <Panel
       flush
@@ -61,7 +44,11 @@ export function SceneList({ group }: { group: string }) {
                     {scene.name}
                   </Link>,
                   scene.description,
-                  state(scene),
+                  <IntakeBadge
+                    key="state"
+                    enabled={scene.enabled}
+                    paused={pauseOf(pauses, group, scene.name) !== undefined}
+                  />,
                   t.versionNumber(scene.policy_version),
                   <Time key="created" at={scene.created_at} />,
                 ],
@@ -70,36 +57,17 @@ export function SceneList({ group }: { group: string }) {
           )
         }
       </Result>
-      {adding && <NewScene group={group} onDone={() => void scenes.refetch()} onClose={() => setAdding(false)} />}
+      {adding && (
+        <NewNamed
+          title={t.addScene}
+          onClose={() => setAdding(false)}
+          onCreate={async (name, description) => {
+            const body = { name, description } as never;
+            await api.POST("/v1/groups/{group}/scenes", { params: { path: { group } }, body });
+            void scenes.refetch();
+          }}
+        />
+      )}
     </Panel>
-  );
-}
-
-function NewScene({ group, onDone, onClose }: { group: string; onDone: () => void; onClose: () => void }) {
-  const t = useMessages(messages);
-  const [name, setName] = useState("");
-  return (
-    <ConfirmDialog
-      title={t.addScene}
-      action={t.create}
-      disabled={!name.trim()}
-      onClose={onClose}
-      onConfirm={async () => {
-        await api.POST("/v1/groups/{group}/scenes", {
-          params: { path: { group } },
-          body: { name: name.trim() } as never,
-        });
-        onDone();
-      }}
-    >
-      <TextInput
-        label={t.name}
-        size="xs"
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        data-autofocus
-        required
-      />
-    </ConfirmDialog>
   );
 }

@@ -1,10 +1,9 @@
-import { IconBan, IconCheck, IconPlayerPause } from "@tabler/icons-react";
 import { type ReactNode, useMemo } from "react";
 import type { Schema } from "@/api/client";
+import { IntakeBadge } from "@/configuration/intake-badge";
 import { formatNumber, useMessages } from "@/i18n/language";
 import { type Pause, pauseOf } from "@/restraints/restraints";
 import type { Column } from "@/ui/data-table";
-import { Badge } from "@/ui/status-badge";
 import { Time } from "@/ui/time";
 import { messages } from "../messages";
 import classes from "./groups.module.css";
@@ -19,24 +18,9 @@ export function useGroupColumns(
   const t = useMessages(messages);
   return useMemo(() => {
     const live = (group: Group) => nodes.filter((node) => node.group === group.name && node.status === "live").length;
-    const state = (group: Group) => {
-      if (pauseOf(pauses, group.name)) {
-        return (
-          <Badge tone="warn" icon={IconPlayerPause}>
-            {t.paused}
-          </Badge>
-        );
-      }
-      return group.enabled ? (
-        <Badge tone="good" icon={IconCheck}>
-          {t.takes}
-        </Badge>
-      ) : (
-        <Badge tone="quiet" icon={IconBan}>
-          {t.refuses}
-        </Badge>
-      );
-    };
+    const state = (group: Group) => (
+      <IntakeBadge enabled={group.enabled} paused={pauseOf(pauses, group.name) !== undefined} />
+    );
     const columns: readonly Column<Group>[] = [
       {
         id: "name",

@@ -1,12 +1,12 @@
-import { Button, TextInput } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { $api, api } from "@/api/client";
 import { useKept } from "@/app/kept";
 import { namespace } from "@/app/session";
+import { NewNamed } from "@/configuration/new-named";
 import { useMessages } from "@/i18n/language";
-import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { Panel } from "@/ui/page";
 import { Rows } from "@/ui/rows";
 import { sayDone } from "@/ui/say";
@@ -67,42 +67,17 @@ export function Namespaces() {
         </Result>
       </Panel>
       <Retention />
-      {adding && <NewNamespace onDone={() => void namespaces.refetch()} onClose={() => setAdding(false)} />}
+      {adding && (
+        <NewNamed
+          title={t.addNamespace}
+          onClose={() => setAdding(false)}
+          onCreate={async (name, description) => {
+            await api.POST("/v1/namespaces", { body: { name, description } as never });
+            void namespaces.refetch();
+            sayDone(t.createdNamespace(name));
+          }}
+        />
+      )}
     </div>
-  );
-}
-
-function NewNamespace({ onDone, onClose }: { onDone: () => void; onClose: () => void }) {
-  const t = useMessages(messages);
-  const [name, setName] = useState("");
-  const [description, setDescription] = useState("");
-  return (
-    <ConfirmDialog
-      title={t.addNamespace}
-      action={t.create}
-      disabled={!name.trim()}
-      onClose={onClose}
-      onConfirm={async () => {
-        await api.POST("/v1/namespaces", { body: { name: name.trim(), description } as never });
-        onDone();
-        sayDone(t.createdNamespace(name.trim()));
-      }}
-    >
-      <TextInput
-        label={t.name}
-        size="xs"
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        data-autofocus
-        required
-      />
-      <TextInput
-        label={t.description}
-        size="xs"
-        mt="sm"
-        value={description}
-        onChange={(event) => setDescription(event.currentTarget.value)}
-      />
-    </ConfirmDialog>
   );
 }

@@ -5,7 +5,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from bench import console, database, dead_letters, fairness, idle, lag, redrive, reports, scenarios, throughput
+from bench import (
+    console,
+    database,
+    dead_letters,
+    fairness,
+    governance,
+    idle,
+    lag,
+    redrive,
+    reports,
+    scenarios,
+    throughput,
+)
 from bench.table import machine
 
 MEASUREMENTS: dict[str, Callable[[], str]] = {
@@ -17,6 +29,7 @@ MEASUREMENTS: dict[str, Callable[[], str]] = {
     "dead": dead_letters.measure,
     "console": console.measure,
     "fairness": fairness.measure,
+    "governance": governance.measure,
     "scenarios": scenarios.measure,
     "redrive": redrive.measure,
 }

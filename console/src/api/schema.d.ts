@@ -5399,7 +5399,7 @@ export interface components {
             first_per_second: number;
             /**
              * First Share
-             * @default 0.01
+             * @default 0.1
              */
             first_share: number;
             /**
@@ -5723,7 +5723,7 @@ export interface components {
              * @description How the rate begins, and how it halves while replayed tasks fail again; null for the full rate at once.
              * @default {
              *       "first_per_second": 1,
-             *       "first_share": 0.01,
+             *       "first_share": 0.1,
              *       "doubling_seconds": 10,
              *       "failure_ratio": 0.2,
              *       "minimum": 5,

@@ -142,6 +142,7 @@ class Health:
         pushback_until: Until when it asked to be left alone.
         average_seconds: How long an attempt takes, in seconds; None while none has ended.
         rate_before: Attempts per second before the breaker opened; None when it never did.
+        rate_refused: Attempts per second when it last asked to be left alone; None when it never did.
     """
 
     budget: Budget
@@ -151,6 +152,7 @@ class Health:
     pushback_until: datetime | None = None
     average_seconds: float | None = None
     rate_before: float | None = None
+    rate_refused: float | None = None
 
 
 def unknown(now: datetime, rules: Rules) -> Health:
@@ -181,6 +183,8 @@ def absorb(
     breaker, events = step(breaker, window, now, rules.breaker)
     opened = isinstance(before.state, Closed) and not isinstance(breaker.state, Closed)
     rate = window.totals(now, rules.breaker.window_seconds).count / rules.breaker.window_seconds
+    pushback_until = _later(health.pushback_until, seen.pushback_until, now)
+    refused = health.pushback_until is None and pushback_until is not None
     counted = seen.window.buckets
     budget = settle(
         health.budget,
@@ -194,9 +198,10 @@ def absorb(
         budget=budget,
         window=window,
         breaker=breaker,
-        pushback_until=_later(health.pushback_until, seen.pushback_until, now),
+        pushback_until=pushback_until,
         average_seconds=_average(health.average_seconds, seen),
         rate_before=rate if opened else health.rate_before,
+        rate_refused=_present_rate(health, window, now, rules) if refused else health.rate_refused,
     )
     return replace(absorbed, ramp=_ramp(health, absorbed, now, rules, backlog)), events
 
@@ -279,7 +284,8 @@ def _ramp(before: Health, health: Health, now: datetime, rules: Rules, backlog: 
     if not _is_up(health, now, rules):
         return None  # nothing returns to a target that is not taken to be up
     if not _was_up(before):
-        return start(now, rules.slow_start, rules.limit, health.rate_before)
+        refused = before.rate_refused if _is_let_through(before.breaker) else None
+        return start(now, rules.slow_start, rules.limit, health.rate_before, refused)
     moved = None if health.ramp is None else step_ramp(health.ramp, health.window, now, rules.slow_start, backlog)
     return None if isinstance(moved, Ended) else moved
 
@@ -290,9 +296,20 @@ def _is_up(health: Health, now: datetime, rules: Rules) -> bool:
 
 def _was_up(health: Health) -> bool:
     """Tell whether everything was let through by the state as it was stored, however long ago its holds have ended."""
-    held = health.breaker.override
-    up = isinstance(health.breaker.state, Closed) if held is None else held.position == "closed"
-    return up and health.pushback_until is None
+    return _is_let_through(health.breaker) and health.pushback_until is None
+
+
+def _is_let_through(breaker: Breaker) -> bool:
+    held = breaker.override
+    return isinstance(breaker.state, Closed) if held is None else held.position == "closed"
+
+
+def _present_rate(health: Health, window: Window, now: datetime, rules: Rules) -> float:
+    """Tell how many attempts per second the target is given now: by its slow start, or else as they came."""
+    if health.ramp is not None:
+        return health.ramp.rate(now)
+    seconds = rules.slow_start.window_seconds
+    return window.totals(now, seconds).count / seconds
 
 
 def _later(one: datetime | None, other: datetime | None, now: datetime) -> datetime | None:

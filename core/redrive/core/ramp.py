@@ -4,11 +4,15 @@ A breaker that closes, a pause that ends and a redrive that begins all release w
 would take the target down again. So the rate begins low and doubles every few seconds, halves when failures return, and
 is limited no more once it has reached its limit or nothing is left that waits:
 
-    r(t) = min(limit, r0 × 2^(t / T)),   r0 = max(1 per second, 1 % of the limit, or of the rate before the outage)
+    r(t) = min(limit, r0 × 2^(t / T)),   r0 = max(1 per second, 10 % of the limit, or of the rate before the outage)
 
 The exponential beginning is TCP's slow start (RFC 5681, section 3.1), the halving its answer to congestion (AIMD, Chiu
 and Jain 1989); Google Cloud Tasks ramps up the same way after a pause. Beyond the halving the rate grows exponentially
 again and not linearly, because the ramp is short and its ceiling is known.
+
+A target that asks to be left alone for a while is not one that was down: it has said that the rate was too high. So
+what waits returns at half the rate that it was given, as TCP goes on at half its window after a notification of
+congestion (RFC 3168, section 6.1.2), and begins from the bottom only after silence.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ class RampRule:
 
     __pydantic_config__: ClassVar = _FORBID
     first_per_second: float = 1
-    first_share: float = 0.01
+    first_share: float = 0.1
     doubling_seconds: float = 10
     failure_ratio: float = 0.2
     minimum: int = 5
@@ -118,7 +122,13 @@ class Ended:
     why: str
 
 
-def start(now: datetime, rule: RampRule, limit: float | None = None, before: float | None = None) -> Ramp:
+def start(
+    now: datetime,
+    rule: RampRule,
+    limit: float | None = None,
+    before: float | None = None,
+    refused: float | None = None,
+) -> Ramp:
     """Begin a slow start.
 
     Args:
@@ -126,12 +136,14 @@ def start(now: datetime, rule: RampRule, limit: float | None = None, before: flo
         rule: How fast.
         limit: The target's own limit, in attempts per second; None for none.
         before: The rate before the outage, in attempts per second; None when it is not known.
+        refused: The rate at which the target asked to be left alone, in attempts per second; None when it was down, or
+            held by a person.
     """
     top = rule.ceiling_per_second if limit is None else limit
     reference = limit if limit is not None else before or 0.0
     first = min(rule.first_per_second, top)
-    base = min(top, max(first, rule.first_share * reference))
-    return Ramp(base, now, top, first, rule.doubling_seconds, now)
+    share = rule.first_share * reference if refused is None else refused / 2
+    return Ramp(min(top, max(first, share)), now, top, first, rule.doubling_seconds, now)
 
 
 def step(ramp: Ramp, window: Window, now: datetime, rule: RampRule, backlog: int) -> Ramp | Ended:

@@ -1,4 +1,3 @@
-from time import perf_counter
 from uuid import UUID
 
 import pytest
@@ -133,14 +132,11 @@ def test_a_message_without_words_has_a_fingerprint(message: str) -> None:
     ["a", "1", "1.", "1e", "a@", "a.", "a-", "'", " '", "'a", " 'a", '"', "0x", "f", "f-", "http://", "1:1", "-", "+1",
      'File "', 'File "x", line 1, in f\n', "Ü", "aaaaaaaa-aaaa-aaaa-aaaa-"],
 )  # fmt: skip
-def test_a_huge_message_is_named_quickly(piece: str) -> None:
-    """No pattern backtracks over the whole message: 5 MB in well under a second."""
+def test_a_huge_message_is_named(piece: str) -> None:
+    """No pattern backtracks over the whole message: with one that does, 5 MB outlast the time-out of any test."""
     huge = piece * (5_000_000 // len(piece))
 
-    start = perf_counter()
-    fingerprint("E", huge, huge)
-
-    assert perf_counter() - start < 1
+    assert len(fingerprint("E", huge, huge)) == 16
 
 
 def test_a_message_is_normalised_for_reading() -> None:

@@ -98,6 +98,33 @@ class TestPushback:
         assert health.ramp is None
         assert told(health, Seen(), after(61)).ramp is not None
 
+    def test_it_returns_at_half_the_rate_that_was_refused(self) -> None:
+        """It is up, so nobody begins from the bottom; 200 attempts in 5 s are 40 per second."""
+        asked = Seen(Window().add(NOW, succeeded=150, failed=50), pushback_until=after(60))
+        health = told(told(unknown(NOW, RULES), asked, NOW), Seen(), after(60))
+
+        assert health.ramp is not None
+        assert health.ramp.rate(after(60)) == 20
+
+    def test_each_further_refusal_halves_the_rate_of_the_return(self) -> None:
+        asked = Seen(Window().add(NOW, succeeded=150, failed=50), pushback_until=after(60))
+        health = told(told(unknown(NOW, RULES), asked, NOW), Seen(), after(60))
+        health = told(health, Seen(Window().add(after(70), failed=1), pushback_until=after(80)), after(70))
+        # What was under way says the same once more, and does not count twice.
+        health = told(health, Seen(Window().add(after(71), failed=1), pushback_until=after(81)), after(71))
+        health = told(health, Seen(), after(81))
+
+        assert health.ramp is not None
+        assert health.ramp.rate(after(81)) == pytest.approx(20 * 2 / 2)  # doubled in the 10 s before it was refused
+
+    def test_after_an_outage_it_returns_slowly_although_it_was_refused_before(self) -> None:
+        asked = Seen(Window().add(NOW, succeeded=5), pushback_until=after(1))
+        health = told(told(unknown(NOW, RULES), asked, NOW), saw(0, 600, after(2)), after(2))
+        health = recovered(health, after(60))
+
+        assert health.ramp is not None
+        assert health.ramp.rate(after(60)) == pytest.approx(RULES.slow_start.first_share * 605 / 60, rel=0.01)
+
 
 class TestManyWorkers:
     @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))

@@ -32,17 +32,17 @@ def stepped(ramp: Ramp, window: Window, now: datetime, backlog: int = 1000) -> R
 
 
 class TestGrowth:
-    def test_it_begins_at_a_hundredth_of_the_limit_and_doubles_every_ten_seconds(self) -> None:
+    def test_it_begins_at_a_tenth_of_the_limit_and_doubles_every_ten_seconds(self) -> None:
         ramp = start(NOW, RULE, limit=1000)
 
-        assert [ramp.rate(after(seconds)) for seconds in (0, 10, 20, 30, 100)] == [10, 20, 40, 80, 1000]
+        assert [ramp.rate(after(seconds)) for seconds in (0, 10, 20, 30, 100)] == [100, 200, 400, 800, 1000]
 
     @pytest.mark.parametrize(
         ("limit", "before", "first", "top"),
         [
             (None, None, 1, 1000),
-            (None, 500, 5, 1000),
-            (50, 500, 1, 50),
+            (None, 500, 50, 1000),
+            (50, 500, 5, 50),
             (0.5, None, 0.5, 0.5),
             (None, 10**6, 1000, 1000),
         ],
@@ -93,17 +93,17 @@ class TestRelease:
     def test_ten_thousand_parked_tasks_do_not_return_at_once(self) -> None:
         ramp = start(NOW, RULE, limit=1000)
 
-        assert ramp.released(NOW, after(1)) < 11
-        assert 140 < ramp.released(NOW, after(10)) < 150
-        assert ramp.released(NOW, after(80)) > 10_000
+        assert ramp.released(NOW, after(1)) < 110
+        assert 1400 < ramp.released(NOW, after(10)) < 1500
+        assert ramp.released(NOW, after(30)) > 10_000
 
 
 class TestFailures:
     def test_more_than_a_fifth_of_failures_halves_the_rate(self) -> None:
         ramp = stepped(start(NOW, RULE, limit=1000), seen(7, 3, after(29)), after(30))
 
-        assert ramp.rate(after(30)) == 40
-        assert ramp.rate(after(40)) == 80
+        assert ramp.rate(after(30)) == 400
+        assert ramp.rate(after(40)) == 800
         assert ramp.halvings == 1
 
     @pytest.mark.parametrize(("succeeded", "failed"), [(8, 2), (0, 4), (100, 0)])
@@ -119,6 +119,11 @@ class TestFailures:
         assert stepped(once, failures, after(31)) == once
         assert stepped(once, failures, after(34.9)) == once
         assert stepped(once, failures, after(35)).halvings == 2
+
+    def test_a_target_that_refused_a_rate_is_given_half_of_it(self) -> None:
+        assert start(NOW, RULE, limit=1000, before=500, refused=40).rate(NOW) == 20
+        assert start(NOW, RULE, limit=10, refused=40).rate(NOW) == 10
+        assert start(NOW, RULE, refused=0).rate(NOW) == 1
 
     def test_it_never_falls_below_the_first_rate(self) -> None:
         ramp, now = start(NOW, RULE, limit=1000), NOW

@@ -15,17 +15,22 @@ from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from temporalio.client import Client
-from tests.integration.engine.harness import NODE, Platform, webhook
+from tests.integration.engine.harness import GROUP, NAMESPACE, NODE, Platform, webhook
 from tests.integration.engine.target import Gate, Reply, Target, answer, serving
+from tests.integration.engine.test_pauses import end, pause
 
 from redrive.cli.stack import EmbeddedPostgres, EmbeddedTemporal
 from redrive.core.messages import Cancel, ChangePolicy, Pause, Reschedule, Resume, RetryNow
+from redrive.core.restraints import LimitSetting
+from redrive.store import limits
 from redrive.store.database import Database
 from redrive.store.migrate import upgrade
 
 VERSION = "0.1"
 FOLDER = Path(__file__).parent / "histories" / VERSION
 SLOW = {"backoff": {"kind": "fixed", "delay_seconds": 600}}
+# Longer between attempts than it takes until all know how the last one ended.
+PATIENT = {"backoff": {"kind": "fixed", "delay_seconds": 0.8, "jitter": {"kind": "none"}}, "max_attempts": 9}
 LATER = "2099-01-01T00:00:00+00:00"
 
 Shape = Callable[[Platform, Target], Awaitable[UUID]]
@@ -129,6 +134,44 @@ async def changed_scene(platform: Platform, target: Target) -> UUID:
     task_id = await platform.report(webhook(target.url), delay=0.5)
     await platform.change_scene({"backoff": {"kind": "random", "min_seconds": 0.1, "max_seconds": 0.2}})
     return task_id
+
+
+@shape
+async def parked_by_a_breaker(platform: Platform, target: Target) -> UUID:
+    """Two failures open the breaker; the task is parked, let go as its probe, and succeeds."""
+    target.say(Reply(500), Reply(500), Reply(200))
+    policy = {**PATIENT, "breaker": {"minimum": 2, "open_seconds": 2, "rounds": 1}}
+    await platform.change_scene(policy)
+    return await platform.report(webhook(target.url))
+
+
+@shape
+async def parked_by_a_pause(platform: Platform, target: Target) -> UUID:
+    task_id = await platform.report(webhook(target.url), delay=1)
+    await platform.started(task_id)
+    pause_id = await pause(platform, "group", GROUP)
+    await platform.reaches(task_id, "parked")
+    await end(platform, pause_id)
+    return task_id
+
+
+@shape
+async def deferred_by_a_limit(platform: Platform, target: Target) -> UUID:
+    """A task of the same scene takes the first slot, so that this one is told a later one."""
+    async with platform.database.begin() as session:
+        setting = LimitSetting(("target", f"host:{target.url.partition('//')[2]}"), rate=0.5)
+        await limits.put_limit(session, NAMESPACE, setting, None)
+    await platform.ends(await platform.report(webhook(target.url)))
+    return await platform.report(webhook(target.url))
+
+
+@shape
+async def deferred_by_a_budget(platform: Platform, target: Target) -> UUID:
+    """Two failures spend the budget: the third attempt waits for a slot."""
+    target.say(Reply(500), Reply(500), Reply(200))
+    policy = {**PATIENT, "breaker": {"enabled": False}, "budget": {"capacity": 2, "floor_per_second": 0.5}}
+    await platform.change_scene(policy)
+    return await platform.report(webhook(target.url))
 
 
 async def record(name: str, platform: Platform) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHistory
@@ -39,6 +42,31 @@ def test_each_shape_is_recorded() -> None:
     recorded = {path.stem for path in FOLDER.glob("*.json")}
 
     assert recorded == {*SHAPES, "continued_first", "continued_last"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "reason"),
+    [
+        ("parked_and_woken", "unavailable", None),
+        ("parked_by_a_breaker", "parked", "breaker"),
+        ("parked_by_a_pause", "parked", "pause"),
+        ("deferred_by_a_limit", "deferred", "limit"),
+        ("deferred_by_a_budget", "deferred", "budget"),
+    ],
+)
+def test_a_history_holds_what_its_name_says(shape: str, kind: str, reason: str | None) -> None:
+    """Shapes depend on how quickly workers tell each other what they saw: a recording may have missed its moment."""
+    assert (kind, reason) in {
+        (result.get("kind"), result.get("parked_for") or result.get("slot")) for result in results(shape)
+    }
+
+
+def results(shape: str) -> Iterator[dict[str, Any]]:
+    """What the remote activities of a history have answered."""
+    for event in json.loads(read(FOLDER / f"{shape}.json"))["events"]:
+        completed = event.get("activityTaskCompletedEventAttributes")
+        if completed is not None:
+            yield json.loads(base64.b64decode(completed["result"]["payloads"][0]["data"]))
 
 
 def test_each_shape_of_a_redrive_is_recorded() -> None:

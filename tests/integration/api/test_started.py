@@ -23,6 +23,8 @@ from redrive.workflows.worker import serving
 NOWHERE = {"kind": "webhook", "url": "http://127.0.0.1:1/hook"}
 """A webhook that refuses the connection."""
 
+BULK_RETRY = {"action": "retry", "selection": {"group": "orders"}, "rate_per_second": 500, "ramp": None}
+
 
 @pytest.fixture
 async def whole(
@@ -170,11 +172,62 @@ async def test_a_live_task_is_edited_and_retried_now(whole: Api) -> None:
     problem(await whole.post(path, {"kwargs": {"amount": 2}}), 409, "wrong-state")
 
 
+async def test_a_bulk_retry_waits_at_an_open_breaker_and_goes_on_when_it_closes(whole: Api) -> None:
+    """A person's retry of one task passes the breaker; that of many would knock out what is just coming back."""
+    policy = {**LONG, "slow_start": {"first_per_second": 20, "doubling_seconds": 1}}
+    async with serving_target(Target()) as target:
+        target.say(*[Reply(500)] * 6, Reply(200))
+        webhook = {"kind": "webhook", "url": f"{target.url}/hook"}
+        tasks = [await started(whole, target=webhook, policy=policy, delay_seconds=0) for _ in range(6)]
+        for task in tasks:
+            await reaches_attempts(whole, task, 1)
+        # Not yet begun when the breaker opens, and so without an attempt of its own.
+        tasks.append(await started(whole, target=webhook, policy=policy))
+        breaker = f"/v1/breakers/host:{target.url.partition('//')[2]}"
+        assert (await whole.post(f"{breaker}/open", {"reason": "the bank migrates"})).status_code == 200
+        # It holds everywhere a second later; by then what falls due is parked.
+        await eventually(lambda: _is_held(whole, webhook, policy), what="the worker to know of the open breaker")
+        calls = len(target.calls)
+
+        redrive = (await whole.post("/v1/redrives", BULK_RETRY)).json()
+        done = await _ends(whole, redrive)
+        parked = [await reaches(whole, task, "parked") for task in tasks]
+        assert (done["status"], done["counts"]["failed"], done["counts"]["skipped"]) == ("completed", 0, 0)
+        assert {(task["parked_for"], "the bank migrates" in task["why"]) for task in parked} == {("breaker", True)}
+        assert [task["attempts"] for task in parked] == [1] * 6 + [0]
+        assert len(target.calls) == calls, "a bulk retry has passed the open breaker"
+
+        assert (await whole.post(f"{breaker}/close", {})).status_code == 200
+        for task in tasks:
+            assert (await reaches(whole, task, "succeeded"))["generation"] == 1
+
+
 async def reaches_attempts(api: Api, task: dict[str, Any], attempts: int) -> dict[str, Any]:
     async def look() -> dict[str, Any] | None:
         found = await api.task(task["id"])
         return found if found["attempts"] == attempts and found["status"] == "waiting" else None
 
     found = await eventually(look, what=f"attempt {attempts}")
+    assert found is not None
+    return found
+
+
+async def _is_held(api: Api, webhook: dict[str, str], policy: dict[str, Any]) -> bool:
+    """Report one more task, and tell whether it was parked for the breaker instead of being sent."""
+    task = await api.report(executor=None, args=None, target=webhook, policy=policy, delay_seconds=0)
+
+    async def look() -> str | None:
+        status: str = (await api.task(task["id"]))["status"]
+        return status if status in ("parked", "succeeded") else None
+
+    return await eventually(look, what="the task to be tried") == "parked"
+
+
+async def _ends(api: Api, redrive: dict[str, Any]) -> dict[str, Any]:
+    async def look() -> dict[str, Any] | None:
+        found: dict[str, Any] = (await api.get(f"/v1/redrives/{redrive['id']}")).json()
+        return found if found["finished_at"] is not None else None
+
+    found = await eventually(look, 60, "the end of the redrive")
     assert found is not None
     return found

@@ -1059,12 +1059,12 @@ export interface paths {
         };
         /**
          * Get Retention
-         * @description Tell how long ended tasks are kept.
+         * @description Tell how long ended tasks and redrives are kept.
          */
         get: operations["namespaces-get_retention"];
         /**
          * Set Retention
-         * @description Set how long ended tasks are kept. Those whose time is over go within minutes, in small batches.
+         * @description Set how long ended tasks and redrives are kept. Those whose time is over go within minutes, in small batches.
          */
         put: operations["namespaces-set_retention"];
         post?: never;
@@ -3113,7 +3113,7 @@ export interface components {
              */
             callback_policy: components["schemas"]["Policy"];
             /**
-             * @description How long ended tasks are kept; for ever when empty.
+             * @description How long ended tasks and redrives are kept; when empty, tasks for ever and redrives for 90 days.
              * @default {}
              */
             retention: components["schemas"]["Retention"];
@@ -3187,7 +3187,7 @@ export interface components {
              */
             callback_policy: unknown;
             /**
-             * @description How long ended tasks are kept; for ever when empty.
+             * @description How long ended tasks and redrives are kept; when empty, tasks for ever and redrives for 90 days.
              * @default {}
              */
             retention: unknown;
@@ -5901,13 +5901,14 @@ export interface components {
         };
         /**
          * Retention
-         * @description How long ended tasks are kept, in whole days after their end; null for ever.
+         * @description How long ended tasks and redrives are kept, in whole days after their end; null for ever.
          *
          *     Attributes:
          *         succeeded_days: Tasks that succeeded.
          *         dead_days: Dead letters.
          *         cancelled_days: Tasks that were cancelled.
-         *         archive: Whether they are written to the archive before they are deleted.
+         *         redrive_days: Redrives, with what became of each of their tasks.
+         *         archive: Whether tasks are written to the archive before they are deleted.
          */
         Retention: {
             /** Succeeded Days */
@@ -5917,6 +5918,11 @@ export interface components {
             /** Cancelled Days */
             cancelled_days?: number | null;
             /**
+             * Redrive Days
+             * @default 90
+             */
+            redrive_days: number | null;
+            /**
              * Archive
              * @default false
              */
@@ -5924,7 +5930,7 @@ export interface components {
         };
         /**
          * RetentionResource
-         * @description How long ended tasks are kept, in days after their end; null is for ever.
+         * @description How long ended tasks and redrives are kept, in days after their end; null is for ever.
          */
         RetentionResource: {
             /** Succeeded Days */
@@ -5933,12 +5939,16 @@ export interface components {
             dead_days: number | null;
             /** Cancelled Days */
             cancelled_days: number | null;
+            /** Redrive Days */
+            redrive_days: number | null;
             /** Archive */
             archive: boolean;
         };
         /**
          * RetentionSetting
-         * @description How long ended tasks are kept, in days after their end. What is left out or null is kept for ever.
+         * @description How long ended tasks and redrives are kept, in days after their end. Null is for ever.
+         *
+         *     Tasks are kept for ever as well when nothing is said of them.
          */
         RetentionSetting: {
             /**
@@ -5957,8 +5967,14 @@ export interface components {
              */
             cancelled_days?: number | null;
             /**
+             * Redrive Days
+             * @description Redrives that have ended, with what became of each of their tasks.
+             * @default 90
+             */
+            redrive_days: number | null;
+            /**
              * Archive
-             * @description Whether they are written to the archive before they go.
+             * @description Whether tasks are written to the archive before they go.
              * @default false
              */
             archive: boolean;

@@ -47,7 +47,7 @@ DOCUMENT: dict[str, Any] = {
         },
         "mail": {"description": "", "weight": 1.0, "auto_create": True, "enabled": True, "policy": {}, "scenes": {}},
     },
-    "retention": {"succeeded_days": 7, "dead_days": 90, "cancelled_days": None, "archive": True},
+    "retention": {"succeeded_days": 7, "dead_days": 90, "cancelled_days": None, "redrive_days": 30, "archive": True},
     "limits": {
         "scene": {"orders/charge-card": {"rate": 50.0, "burst": 5, "concurrency": None}},
         "target": {"host:api.example:8443": {"rate": None, "burst": 1, "concurrency": 10}},

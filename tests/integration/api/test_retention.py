@@ -7,24 +7,27 @@ from pathlib import Path
 from tests.integration.api.client import Api, Serve, fields, problem
 
 PATH = "/v1/namespaces/default/retention"
-FOR_EVER = {"succeeded_days": None, "dead_days": None, "cancelled_days": None, "archive": False}
+UNSAID = {"succeeded_days": None, "dead_days": None, "cancelled_days": None, "redrive_days": 90, "archive": False}
 
 
-async def test_everything_is_kept_until_somebody_says_for_how_long(api: Api) -> None:
-    assert (await api.get(PATH)).json() == FOR_EVER
+async def test_tasks_are_kept_until_somebody_says_for_how_long_and_redrives_for_90_days(api: Api) -> None:
+    assert (await api.get(PATH)).json() == UNSAID
     week = (await api.put(PATH, {"succeeded_days": 7})).json()
 
-    assert week == {**FOR_EVER, "succeeded_days": 7}
+    assert week == {**UNSAID, "succeeded_days": 7}
     assert (await api.get(PATH)).json() == week
     assert (await api.get("/v1/config")).json()["retention"] == week
-    assert (await api.put(PATH, {})).json() == FOR_EVER
+    assert (await api.put(PATH, {})).json() == UNSAID
     entries = (await api.get("/v1/audit", subject_kind="namespace")).json()["items"]
-    assert entries[0]["facts"] == {"retention": FOR_EVER}
+    assert entries[0]["facts"] == {"retention": UNSAID}
+    assert (await api.put(PATH, {"redrive_days": None})).json() == {**UNSAID, "redrive_days": None}
+    assert (await api.get("/v1/config")).json()["retention"]["redrive_days"] is None
 
 
 async def test_what_makes_no_sense_is_refused(api: Api) -> None:
     for document, field in (
         ({"dead_days": 0}, "dead_days"),
+        ({"redrive_days": 0}, "redrive_days"),
         ({"dead_day": 1}, "dead_day"),
         ({"archive": 1}, "archive"),
     ):

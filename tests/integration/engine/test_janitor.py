@@ -1,4 +1,4 @@
-"""What is done beside the work: ended tasks go when their time is over, and counts are folded."""
+"""What is done beside the work: what has ended goes when its time is over, and counts are folded."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from redrive.core.documents import encode
 from redrive.core.retention import Retention
 from redrive.store import dead_counts, retention, scenes
 from redrive.store.database import Database
+from redrive.store.tables import Redrive, RedriveItem
 from redrive.workflows import janitor
 from redrive.workflows.janitor import Janitor
 
@@ -50,6 +51,28 @@ async def keep(database: Database, namespace: str = "default", **setting: Any) -
 async def left(database: Database) -> set[UUID]:
     async with database.session() as session:
         return set((await session.execute(text("SELECT id FROM tasks"))).scalars())
+
+
+async def redrive(database: Database, days: float, *, namespace: str = "default", **facts: Any) -> UUID:
+    """Insert a redrive of seven tasks that was made, and ended, so many days ago."""
+    ended_at = NOW - timedelta(days=days)
+    row: dict[str, Any] = {"status": "completed", "finished_at": ended_at, "total": 7, "succeeded": 7, **facts}
+    redrive_id = UUID(int=(int((ended_at.timestamp() - 60) * 1000) << 80) | uuid4().int >> 68)
+    async with database.begin() as session:
+        session.add(Redrive(id=redrive_id, namespace=namespace, action="replay", selection={}, options={}, **row))
+        await session.flush()
+        for position in range(1, 8):
+            session.add(RedriveItem(redrive_id=redrive_id, position=position, task_id=uuid4(), generation=1))
+    return redrive_id
+
+
+async def redrives_left(database: Database) -> dict[UUID, int]:
+    """Tell which redrives are left, and with how many items."""
+    async with database.session() as session:
+        rows = await session.execute(
+            text("SELECT id, (SELECT count(*) FROM redrive_items WHERE redrive_id = redrives.id) FROM redrives")
+        )
+        return {row[0]: row[1] for row in rows}
 
 
 def cleaner(database: Database, folder: Path | None = None) -> Janitor:
@@ -140,3 +163,35 @@ async def test_all_changes_are_folded_and_counts_are_checked(
         await session.execute(text("UPDATE dead_letter_hours SET count = count + 1"))
     assert await work.check() == 1
     assert await work.check() == 0
+
+
+async def test_ended_redrives_go_after_90_days_with_their_items(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor, "CHUNK", 4)
+    monkeypatch.setattr(retention, "REDRIVES", 2)
+    await keep(database, "other", redrive_days=None)
+    for days in (91, 92, 93, 400):
+        await redrive(database, days)
+    stay = {
+        await redrive(database, 89),
+        await redrive(database, 400, finished_at=NOW - timedelta(days=1)),
+        await redrive(database, 400, status="running", finished_at=None),
+        await redrive(database, 400, status="aborted", succeeded=6, in_flight=1),
+        await redrive(database, 400, namespace="other"),
+    }
+
+    await asyncio.gather(*(cleaner(database).clean_redrives() for _ in range(3)))
+    await cleaner(database).clean_redrives()
+
+    assert await redrives_left(database) == dict.fromkeys(stay, 7)
+
+
+async def test_a_namespace_says_for_how_long_its_redrives_are_kept(database: Database) -> None:
+    await keep(database, redrive_days=7)
+    await redrive(database, 8)
+    younger = await redrive(database, 6)
+
+    await cleaner(database).clean_redrives()
+
+    assert await redrives_left(database) == {younger: 7}

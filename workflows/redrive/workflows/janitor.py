@@ -1,7 +1,7 @@
-"""What is done beside the work: kept counts are folded and checked, and ended tasks go when their time is over.
+"""What is done beside the work: kept counts are folded and checked, and what has ended goes when its time is over.
 
-Every worker process runs it. Folding and checking take an advisory lock; tasks that are to be deleted are locked, and
-skipped where another process holds them. So any number of processes may do all of it at once.
+Every worker process runs it. Folding and checking take an advisory lock; what is to be deleted is locked, and skipped
+where another process holds it. So any number of processes may do all of it at once.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from redrive.activities.archive import NoArchive, Remover
 from redrive.core.states import TaskStatus
 from redrive.store import dead_counts, retention
 from redrive.store.database import Database
+from redrive.store.redrives import CHUNK
 from redrive.store.retention import Keeping
 
 FOLD_SECONDS: Final = 2.0
 """Time between two looks for changes of dead letters. Counts are right in the meantime; more changes make them slow."""
 
 RETENTION_SECONDS: Final = 60.0
-"""Time between two looks for tasks whose time is over."""
+"""Time between two looks for tasks and redrives whose time is over."""
 
 CHECK_SECONDS: Final = 6 * 3600.0
 """Time between two comparisons of the kept counts with the dead letters."""
@@ -55,6 +56,7 @@ class Janitor:
         await asyncio.gather(
             _every(FOLD_SECONDS, "folding the counts of dead letters", self.fold),
             _every(RETENTION_SECONDS, "deleting old tasks", self.clean),
+            _every(RETENTION_SECONDS, "deleting old redrives", self.clean_redrives),
             _every(CHECK_SECONDS, "checking the counts of dead letters", self.check),
         )
 
@@ -88,6 +90,15 @@ class Janitor:
             _LOG.info("deleted %d tasks whose time was over", removed)
         return removed
 
+    async def clean_redrives(self) -> None:
+        """Delete the redrives whose time is over."""
+        async with self._database.session() as session:
+            keepings = await retention.list_retentions(session)
+        for keeping in keepings:
+            before = keeping.retention.redrives_before(datetime.now(UTC))
+            if before is not None:
+                await self._clean_redrives(keeping.namespace, before)
+
     async def check(self) -> int:
         """Compare the kept counts with the dead letters, and correct them.
 
@@ -110,6 +121,14 @@ class Janitor:
             removed += batch.count
             if batch.done:
                 return removed
+            await asyncio.sleep(REST * (time.monotonic() - began))
+
+    async def _clean_redrives(self, namespace: str, before: datetime) -> None:
+        while True:
+            began = time.monotonic()
+            async with self._database.begin() as session:
+                if await retention.delete_old_redrives(session, namespace, before, CHUNK):
+                    return
             await asyncio.sleep(REST * (time.monotonic() - began))
 
 

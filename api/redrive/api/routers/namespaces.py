@@ -91,7 +91,7 @@ async def change_namespace(
 
 @router.get("/{name}/retention", responses=problems(404))
 async def get_retention(name: NamespacePath, access: AccessDep, session: SessionDep) -> RetentionResource:
-    """Tell how long ended tasks are kept."""
+    """Tell how long ended tasks and redrives are kept."""
     row = _known(await scenes.find_namespace(session, name) if _sees(access, name) else None, name)
     return _retention(row.retention)
 
@@ -100,7 +100,7 @@ async def get_retention(name: NamespacePath, access: AccessDep, session: Session
 async def set_retention(
     name: NamespacePath, setting: RetentionSetting, access: AccessDep, services: ServicesDep
 ) -> RetentionResource:
-    """Set how long ended tasks are kept. Those whose time is over go within minutes, in small batches."""
+    """Set how long ended tasks and redrives are kept. Those whose time is over go within minutes, in small batches."""
     access.require_namespace(name)
     document = setting.model_dump()
     if setting.archive and services.settings.archive_dir is None:

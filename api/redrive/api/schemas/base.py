@@ -171,7 +171,7 @@ def _retention(value: Any) -> dict[str, Any]:
 
 
 RetentionDocument = Annotated[dict[str, Any], Documented(Retention, _retention)]
-"""How long ended tasks are kept."""
+"""How long ended tasks and redrives are kept."""
 
 PolicyParts = Annotated[dict[str, Any], Documented(Policy, read_object)]
 """Parts of a policy. They make sense only together with the layers below them, so they are checked once merged."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from redrive.api.schemas.base import Input, Name, Note, Output, PolicyParts
-from redrive.core.retention import MAX_DAYS
+from redrive.core.retention import MAX_DAYS, REDRIVE_DAYS
 
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS)]
 
@@ -25,20 +25,27 @@ class NamespaceResource(Output):
 
 
 class RetentionSetting(Input):
-    """How long ended tasks are kept, in days after their end. What is left out or null is kept for ever."""
+    """How long ended tasks and redrives are kept, in days after their end. Null is for ever.
+
+    Tasks are kept for ever as well when nothing is said of them.
+    """
 
     succeeded_days: Days | None = Field(default=None, description="Tasks that succeeded.")
     dead_days: Days | None = Field(default=None, description="Dead letters.")
     cancelled_days: Days | None = Field(default=None, description="Tasks that were cancelled.")
-    archive: bool = Field(default=False, description="Whether they are written to the archive before they go.")
+    redrive_days: Days | None = Field(
+        default=REDRIVE_DAYS, description="Redrives that have ended, with what became of each of their tasks."
+    )
+    archive: bool = Field(default=False, description="Whether tasks are written to the archive before they go.")
 
 
 class RetentionResource(Output):
-    """How long ended tasks are kept, in days after their end; null is for ever."""
+    """How long ended tasks and redrives are kept, in days after their end; null is for ever."""
 
     succeeded_days: int | None
     dead_days: int | None
     cancelled_days: int | None
+    redrive_days: int | None
     archive: bool
 
 

@@ -58,7 +58,10 @@ class ConfigDocument(Input):
     auto_create: bool = Field(default=True, description="Whether reports make groups and scenes.")
     policy: PolicyParts = Field(default={}, description="Parts of the policy for all groups.")
     callback_policy: PolicyParts = Field(default={}, description="Parts of the policy of all callbacks.")
-    retention: RetentionDocument = Field(default={}, description="How long ended tasks are kept; for ever when empty.")
+    retention: RetentionDocument = Field(
+        default={},
+        description="How long ended tasks and redrives are kept; when empty, tasks for ever and redrives for 90 days.",
+    )
     groups: dict[Name, GroupDocument] = Field(default={}, description="The groups by name.")
     limits: dict[LimitScope, dict[str, LimitDocument]] = Field(
         default={},

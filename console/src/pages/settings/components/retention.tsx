@@ -12,7 +12,7 @@ import classes from "./settings.module.css";
 
 type Kept = Schema<"RetentionResource">;
 
-/** How long ended tasks of the namespace are kept. */
+/** How long ended tasks and redrives of the namespace are kept. */
 export function Retention() {
   const t = useMessages(messages);
   const name = useKept(namespace);
@@ -45,7 +45,7 @@ export function Retention() {
 function Form({ saved, onSave }: { saved: Kept; onSave: (retention: Kept) => Promise<void> }) {
   const t = useMessages(messages);
   const [edited, setEdited] = useState(saved);
-  const days = (field: "succeeded_days" | "dead_days" | "cancelled_days", label: string) => (
+  const days = (field: "succeeded_days" | "dead_days" | "cancelled_days" | "redrive_days", label: string) => (
     <NumberInput
       label={label}
       size="xs"
@@ -70,6 +70,7 @@ function Form({ saved, onSave }: { saved: Kept; onSave: (retention: Kept) => Pro
       {days("succeeded_days", t.succeededDays)}
       {days("dead_days", t.deadDays)}
       {days("cancelled_days", t.cancelledDays)}
+      {days("redrive_days", t.redriveDays)}
       <Switch
         label={t.archive}
         size="sm"

@@ -1,4 +1,11 @@
 # One image for api, worker and migrate.
+FROM node:22-slim AS console
+WORKDIR /src/console
+COPY console/package.json console/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY console ./
+RUN npm run build
+
 FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir uv
 WORKDIR /src
@@ -10,6 +17,8 @@ COPY activities activities
 COPY api api
 COPY sdk sdk
 COPY cli cli
+COPY console/wheel.py console/wheel.py
+COPY --from=console /src/console/dist console/dist
 # The locked versions first, then Redrive itself as a wheel: the image holds no sources and no build tools.
 RUN uv export --locked --extra server --no-dev --no-emit-project --quiet -o /requirements.txt \
     && uv venv /opt/redrive \

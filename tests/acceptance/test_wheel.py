@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,25 @@ def test_every_part_is_in_the_wheel_with_its_marker_of_types(wheel: Path) -> Non
         assert f"redrive/{part}/py.typed" in names
     assert "redrive/__init__.py" not in names
     assert any(name.startswith("redrive/store/migrations/versions/0001") for name in names)
+
+
+def test_the_image_is_built_of_what_its_recipe_copies(tmp_path: Path) -> None:
+    """No engine for containers is asked for: the second stage's files are laid out, and its wheel is built of them."""
+    stage = next(part for part in (ROOT / "Dockerfile").read_text().split("\nFROM ") if "uv build" in part)
+    for sources in re.findall(r"^COPY (?!--from)(.+)$", stage, re.MULTILINE):
+        *names, target = sources.split()
+        for name in names:
+            source, there = ROOT / name, tmp_path / target / (name if target == "./" else "")
+            there.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, there)
+    # The first stage does what `make` has done here.
+    assert "COPY --from=console /src/console/dist console/dist" in stage
+    shutil.copytree(ROOT / "console" / "dist", tmp_path / "console" / "dist")
+    _run(_uv(), "export", "--locked", "--extra", "server", "--no-dev", "--no-emit-project", "--quiet", cwd=tmp_path)
+    _run(_uv(), "build", "--wheel", "--quiet", "--out-dir", str(tmp_path / "dist"), cwd=tmp_path)
+
+    names = zipfile.ZipFile(next((tmp_path / "dist").glob("*.whl"))).namelist()
+    assert {"redrive/cli/__init__.py", "redrive/api/console_files/index.html"} <= set(names)
 
 
 def test_the_base_install_is_the_sdk_and_httpx(python: Path, tmp_path: Path) -> None:

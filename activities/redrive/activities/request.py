@@ -46,6 +46,8 @@ SNOOZED: Final = "redrive.Snoozed"
 
 _MESSAGE_CHARACTERS: Final = 4_000
 _STACK_CHARACTERS: Final = 16_000
+_REASON_CHARACTERS: Final = 500
+_REASONS: Final = ("detail", "message", "error_description", "title")
 _ANSWER_FIELDS: Final = frozenset(field.name for field in fields(ExecuteAnswer))
 
 
@@ -248,7 +250,9 @@ def failed_without_answer(status: AttemptStatus, error_type: str, message: str) 
 
 def _refused(answer: Answer, now: datetime) -> Finish:
     retry_after = parse_retry_after(answer.headers.get("retry-after"), now, answer.headers.get("date"))
-    finish = _failed(AttemptStatus.FAILED, f"http.{answer.status}", f"the target answered {answer.status}", answer)
+    said = _reason(answer.body)
+    message = f"the target answered {answer.status}{f': {said}' if said else ''}"
+    finish = _failed(AttemptStatus.FAILED, f"http.{answer.status}", message, answer)
     return Finish(
         finish.status,
         http_status=answer.status,
@@ -259,6 +263,29 @@ def _refused(answer: Answer, now: datetime) -> Finish:
         retry_after_seconds=retry_after,
         stop=_says_stop(answer),
     )
+
+
+def _reason(body: bytes) -> str | None:
+    """Find the sentence in which a JSON answer says what is wrong; None when it has none.
+
+    It tells errors of one status apart, and so groups dead letters by what has gone wrong. Looked for are RFC 9457's
+    `detail` and `title`, and what APIs without it commonly have: `message`, `error_description` (RFC 6749), `error` as
+    text or as an object with one of these.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    found = cast("dict[str, Any]", document)
+    inner = found.get("error")
+    for part in (found, cast("dict[str, Any]", inner) if isinstance(inner, dict) else {"message": inner}):
+        for name in _REASONS:
+            text = part.get(name)
+            if isinstance(text, str) and text.strip():
+                return " ".join(_clean(text).split())[:_REASON_CHARACTERS]
+    return None
 
 
 def _failed(status: AttemptStatus, error_type: str, message: str, answer: Answer) -> Finish:

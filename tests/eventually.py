@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 20.0, what: str = "") -> T:
+async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 45.0, what: str = "") -> T:
     """Ask until the answer is true, and return it.
 
     Args:

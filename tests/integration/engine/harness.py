@@ -172,7 +172,7 @@ class Platform:
         async with self.database.session() as session:
             await session.execute(text(statement), values)
 
-    async def reaches(self, task_id: UUID, *statuses: str, within: float = 30) -> Task:
+    async def reaches(self, task_id: UUID, *statuses: str, within: float = 45) -> Task:
         """Wait until the mirror shows one of these states."""
 
         async def there() -> Task | None:
@@ -183,7 +183,7 @@ class Platform:
         assert found is not None
         return found
 
-    async def ends(self, task_id: UUID, within: float = 30) -> Task:
+    async def ends(self, task_id: UUID, within: float = 45) -> Task:
         """Wait until the task and its workflow have ended, and check what holds for every end."""
         task = await self.reaches(task_id, *TERMINAL, within=within)
         await eventually(lambda: self.closed(task_id, task.generation), what=f"the end of the workflow of {task_id}")

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from redrive.api.access import Access
 from redrive.api.configuration import Configurations, unknown_namespace
+from redrive.api.portable_alerts import export_alerts, put_alerts
 from redrive.api.problems import FieldProblem
 from redrive.api.removal import Place, Removal, delete
 from redrive.api.scene_settings import SETTINGS, callback_policy_problems, settings_problems
@@ -80,11 +81,12 @@ async def export(session: AsyncSession, namespace: str) -> ConfigDocument:
         retention=row.retention,
         groups=groups,
         limits=limited,
+        alerts=await export_alerts(session, namespace),
     )
 
 
 def changes_to(present: ConfigDocument, wanted: ConfigDocument, *, prune: bool) -> list[ConfigChange]:
-    """Tell what must be done so that a namespace is as a document says.
+    """Tell what must be done so that a namespace is as a document says, but for its alerts.
 
     Args:
         present: What is.
@@ -129,7 +131,7 @@ class Portable:
             access: Who asks, and about which namespace.
             wanted: The document.
             dry_run: Do everything, look at it, and take it back.
-            prune: Whether groups, scenes and limits that it does not name are to go.
+            prune: Whether groups, scenes, limits and alerts that it does not name are to go.
 
         Returns:
             What was done.
@@ -160,6 +162,7 @@ class Portable:
                 await _carry_out(session, access, present, changes, wanted)
                 session.expire_all()
                 await _check(session, namespace)
+                changes += await put_alerts(session, access, wanted, prune=prune)
                 if changes:
                     facts = {"changes": len(changes), "prune": prune}
                     await audit.record(session, namespace, access.actor, "import", "namespace", namespace, facts)
@@ -321,6 +324,8 @@ def _check_text(wanted: ConfigDocument) -> None:
         for scene_name, scene in group.scenes.items():
             for field in ("policy", "callback_policy", _SCHEMA):
                 check_storable(getattr(scene, field), f"groups.{name}.scenes.{scene_name}.{field}")
+    for name, channel in wanted.alerts.channels.items():
+        check_storable(channel.settings, f"alerts.channels.{name}.settings")
 
 
 def _check_limits(wanted: ConfigDocument) -> None:

@@ -1,10 +1,12 @@
-"""`redrive config …`: a namespace's groups, scenes and policies as one file."""
+"""`redrive config …`: a namespace's groups, scenes, policies, limits and alerts as one file."""
 
 import json
+import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, cast
 
 import typer
 from rich.console import Console
@@ -17,16 +19,19 @@ from redrive.cli.failure import CommandError, Commands
 from redrive.cli.files import FileError, read_document, write_yaml
 
 config = typer.Typer(
-    cls=Commands, help="Keep groups, scenes and policies in a file: export, compare, apply.", no_args_is_help=True
+    cls=Commands,
+    help="Keep groups, scenes, policies, limits and alerts in a file: export, compare, apply.",
+    no_args_is_help=True,
 )
 
 _PATH = "/v1/config"
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
 _TROUBLE = 2
+_PLACEHOLDER: Final = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="JSON or YAML; '-' is standard input.")]
 PruneOption = Annotated[
-    bool, typer.Option("--prune", help="Delete groups, scenes and limits that the file does not name.")
+    bool, typer.Option("--prune", help="Delete groups, scenes, limits and alerts that the file does not name.")
 ]
 
 
@@ -44,7 +49,7 @@ def export(
     api_key: KeyOption = None,
     namespace: NamespaceOption = None,
 ) -> None:
-    """Write the namespace's groups, scenes, policies, limits and switches to standard output, and no secrets."""
+    """Write groups, scenes, policies, limits, alerts and switches to standard output, with secrets masked."""
     with ApiClient(url, api_key, namespace) as client:
         document = client.get(_PATH)
     if notation is Format.YAML:
@@ -64,7 +69,7 @@ def diff(
 ) -> None:
     """Show what applying a file would change. Exits 0 when nothing, 1 when something, 2 when it cannot be told."""
     try:
-        document = read_document(file)
+        document = _read(file)
         with ApiClient(url, api_key, namespace) as client:
             result = _put(client, file, document, prune=prune, dry_run=True)
     except CommandError as error:
@@ -90,7 +95,7 @@ def apply(
     as_json: JsonOption = False,
 ) -> None:
     """Make the namespace be as a file says: all of it or nothing. What the file leaves out stays as it is."""
-    document = read_document(file)
+    document = _read(file)
     console = display.console()
     with ApiClient(url, api_key, namespace) as client:
         result = _put(client, file, document, prune=prune, dry_run=True)
@@ -124,9 +129,43 @@ def _difference(difference: dict[str, Any]) -> Text:
         line.append(before, style="red")
     if difference["action"] == "change":
         line.append(" → ")
+    if difference["action"] == "change" and before == after:
+        return line.append("another secret", style="green")
     if difference["action"] != "remove":
         line.append(after, style="green")
     return line.append("" if difference["action"] != "remove" else " is removed")
+
+
+def _read(file: str) -> dict[str, Any]:
+    """Read a document, and fill in what the settings of its channels take from the environment.
+
+    Nothing else is looked at: a policy may well have a text with a dollar sign.
+    """
+    document = read_document(file)
+    alerts = document.get("alerts")
+    channels = cast("Mapping[str, Any]", alerts).get("channels") if isinstance(alerts, Mapping) else None
+    if isinstance(channels, Mapping):
+        for name, channel in cast("Mapping[str, Any]", channels).items():
+            if isinstance(channel, dict) and "settings" in channel:
+                place = f"{file}: alerts.channels.{name}.settings"
+                channel["settings"] = _filled(channel["settings"], place)
+    return document
+
+
+def _filled(value: Any, place: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(item, f"{place}.{name}") for name, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_filled(item, f"{place}[{index}]") for index, item in enumerate(cast("Sequence[object]", value))]
+    if not isinstance(value, str):
+        return value
+
+    def variable(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise FileError(f"{place}: the environment has no {found[1]}: set it, or leave the field out")
+        return os.environ[found[1]]
+
+    return _PLACEHOLDER.sub(variable, value)
 
 
 def _ask(changes: Sequence[dict[str, Any]], file: str, *, yes: bool) -> None:

@@ -975,7 +975,7 @@ export interface paths {
         };
         /**
          * Export Config
-         * @description Export groups, scenes, policies, limits and switches of a namespace. Secrets and keys are never in it.
+         * @description Export groups, scenes, policies, limits, alerts and switches of a namespace. Secrets and keys are never in it.
          *
          *     This needs a key for the whole namespace.
          */
@@ -984,8 +984,9 @@ export interface paths {
          * Import Config
          * @description Make the namespace be as the document says: all of it, or nothing. Repeating it changes nothing more.
          *
-         *     Fields that are left out stay as they are. A policy that is given replaces the one that is there. Nothing is deleted
-         *     without `prune`, and nothing that tasks still need. This needs a key for the whole namespace.
+         *     Fields that are left out stay as they are, and so do masked secrets. A policy that is given replaces the one that is
+         *     there. Nothing is deleted without `prune`, and nothing that tasks still need. This needs a key for the whole
+         *     namespace.
          */
         put: operations["config-import_config"];
         post?: never;
@@ -1905,6 +1906,37 @@ export interface components {
             enabled: boolean;
         };
         /**
+         * AlertChannelDocument
+         * @description A channel. Its secrets are masked; one that is masked or left out stays as it is stored.
+         */
+        AlertChannelDocument: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "email" | "dingtalk" | "wecom" | "feishu" | "lark" | "slack" | "teams" | "pagerduty" | "webhook";
+            /**
+             * Settings
+             * @description What this kind needs; `docs/alerts.md` lists it.
+             * @default {}
+             * @example {
+             *       "mentions": [
+             *         "here"
+             *       ],
+             *       "url": "https://hooks.slack.com/••••"
+             *     }
+             */
+            settings: {
+                [key: string]: unknown;
+            };
+            /**
+             * Enabled
+             * @description Whether anything is sent to it.
+             * @default true
+             */
+            enabled: boolean;
+        };
+        /**
          * AlertChannelResource
          * @description A channel. Its secrets are shown as `••••`, and of a secret address the host.
          */
@@ -2104,17 +2136,17 @@ export interface components {
              */
             quiet_hours: components["schemas"]["QuietHours"][];
             /**
-             * Channels
-             * @description Ids of the channels by which it is told; none for the history alone.
-             * @default []
-             */
-            channels: string[];
-            /**
              * Enabled
              * @description Whether it is evaluated.
              * @default true
              */
             enabled: boolean;
+            /**
+             * Channels
+             * @description Ids of the channels by which it is told; none for the history alone.
+             * @default []
+             */
+            channels: string[];
             /**
              * Name
              * @default
@@ -2197,17 +2229,17 @@ export interface components {
              */
             quiet_hours: components["schemas"]["QuietHours"][];
             /**
-             * Channels
-             * @description Ids of the channels by which it is told; none for the history alone.
-             * @default []
-             */
-            channels: string[];
-            /**
              * Enabled
              * @description Whether it is evaluated.
              * @default true
              */
             enabled: boolean;
+            /**
+             * Channels
+             * @description Ids of the channels by which it is told; none for the history alone.
+             * @default []
+             */
+            channels: string[];
             /**
              * Name
              * @example Payments die
@@ -2219,6 +2251,93 @@ export interface components {
              * @enum {string}
              */
             event: "dead_letter" | "exhausted" | "waiting" | "failure_rate" | "no_live_node" | "due_lag" | "breaker_open" | "redrive_stopped" | "spool_growing" | "sdk_error";
+        };
+        /**
+         * AlertRuleDocument
+         * @description A rule, which names its channels.
+         */
+        AlertRuleDocument: {
+            /**
+             * Groups
+             * @description Only these; all when empty.
+             * @default []
+             */
+            groups: string[];
+            /**
+             * Scenes
+             * @description Only these; all when empty.
+             * @default []
+             */
+            scenes: string[];
+            /**
+             * Threshold
+             * @description From which value it fires: a count, seconds for `due_lag`, a share from 0 to 1 for `failure_rate`. Null for the default of the event.
+             */
+            threshold?: number | null;
+            /**
+             * Minimum
+             * @description The fewest attempts from which `failure_rate` concludes anything.
+             * @default 20
+             */
+            minimum: number;
+            /**
+             * Window Seconds
+             * @description Over which time events are counted, or for how long a condition must have lasted. Null for the default of the event.
+             */
+            window_seconds?: number | null;
+            /**
+             * Group By
+             * @description What has an alarm of its own; one alarm for everything when empty.
+             * @default []
+             */
+            group_by: ("group" | "scene" | "fingerprint" | "target" | "node")[];
+            /**
+             * Cool Down Seconds
+             * @description For how long the same alarm is not told again.
+             * @default 900
+             */
+            cool_down_seconds: number;
+            /**
+             * Repeat Seconds
+             * @description After how long an alarm that goes on is told again; null for never.
+             */
+            repeat_seconds?: number | null;
+            /**
+             * Recovery
+             * @description Whether the end of what was told is told, too.
+             * @default true
+             */
+            recovery: boolean;
+            /**
+             * Rate Limit Per Hour
+             * @description The most notices of firing in an hour; null for no limit.
+             * @default 30
+             */
+            rate_limit_per_hour: number | null;
+            /**
+             * Quiet Hours
+             * @description When nothing is told. What is still true afterwards is told then.
+             * @default []
+             */
+            quiet_hours: components["schemas"]["QuietHours"][];
+            /**
+             * Enabled
+             * @description Whether it is evaluated.
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Event
+             * @description What it is about.
+             * @enum {string}
+             */
+            event: "dead_letter" | "exhausted" | "waiting" | "failure_rate" | "no_live_node" | "due_lag" | "breaker_open" | "redrive_stopped" | "spool_growing" | "sdk_error";
+            /**
+             * Channels
+             * @description Names of the channels by which it is told; none for the history alone.
+             * @default []
+             */
+            channels: string[];
         };
         /**
          * AlertRuleResource
@@ -2322,6 +2441,28 @@ export interface components {
              * @description How long it took.
              */
             seconds: number;
+        };
+        /**
+         * AlertsDocument
+         * @description Who is told of what.
+         */
+        AlertsDocument: {
+            /**
+             * Channels
+             * @description The channels by name.
+             * @default {}
+             */
+            channels: {
+                [key: string]: components["schemas"]["AlertChannelDocument"];
+            };
+            /**
+             * Rules
+             * @description The rules by name.
+             * @default {}
+             */
+            rules: {
+                [key: string]: components["schemas"]["AlertRuleDocument"];
+            };
         };
         /**
          * AttemptCommand
@@ -3062,7 +3203,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "namespace" | "group" | "scene" | "limit";
+            kind: "namespace" | "group" | "scene" | "limit" | "alert_channel" | "alert_rule";
             /**
              * Name
              * @description Name; of a scene with its group, such as `orders/charge-card`, of a limit with its scope, such as `scene orders/charge-card`.
@@ -3076,7 +3217,7 @@ export interface components {
         };
         /**
          * ConfigDocument
-         * @description A namespace's groups, scenes, policies, limits and switches. What is left out stays as it is.
+         * @description A namespace's groups, scenes, policies, limits, alerts and switches. What is left out stays as it is.
          */
         "ConfigDocument-Input": {
             /**
@@ -3147,10 +3288,18 @@ export interface components {
                     [key: string]: components["schemas"]["LimitDocument"];
                 };
             };
+            /**
+             * @description Channels and rules. Left out, they stay also when all else is pruned.
+             * @default {
+             *       "channels": {},
+             *       "rules": {}
+             *     }
+             */
+            alerts: components["schemas"]["AlertsDocument"];
         };
         /**
          * ConfigDocument
-         * @description A namespace's groups, scenes, policies, limits and switches. What is left out stays as it is.
+         * @description A namespace's groups, scenes, policies, limits, alerts and switches. What is left out stays as it is.
          */
         "ConfigDocument-Output": {
             /**
@@ -3221,6 +3370,14 @@ export interface components {
                     [key: string]: components["schemas"]["LimitDocument"];
                 };
             };
+            /**
+             * @description Channels and rules. Left out, they stay also when all else is pruned.
+             * @default {
+             *       "channels": {},
+             *       "rules": {}
+             *     }
+             */
+            alerts: components["schemas"]["AlertsDocument"];
         };
         /**
          * ConfigResult
@@ -13383,7 +13540,7 @@ export interface operations {
             query?: {
                 /** @description Only tell what would change. */
                 dry_run?: boolean;
-                /** @description Delete groups, scenes and limits that the document does not name. */
+                /** @description Delete groups, scenes, limits, alert rules and channels that the document does not name. */
                 prune?: boolean;
                 /** @description The namespace, in place of the header. */
                 namespace?: string | null;

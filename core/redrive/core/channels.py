@@ -8,7 +8,7 @@ mask for “as it was”.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from email.headerregistry import Address
 from ipaddress import ip_address
 from typing import Any, ClassVar, Final, Literal, TypeAlias, cast, get_args
@@ -25,6 +25,11 @@ MASK: Final = "••••"
 ChannelKind: TypeAlias = Literal[
     "email", "dingtalk", "wecom", "feishu", "lark", "slack", "teams", "pagerduty", "webhook"
 ]
+
+_ABSENT: Final = (
+    "is a secret that is neither given nor stored here: give it; a file for `redrive config apply` may say "
+    "'${env:NAME}' in its place"
+)
 
 _FORBID: Final = {"extra": "forbid"}
 _MOST: Final = 50
@@ -264,24 +269,45 @@ def masked(settings: ChannelSettings) -> dict[str, Any]:
     return {name: _mask(name, value) if name in _secrets(settings) else value for name, value in document.items()}
 
 
-def unmasked(kind: ChannelKind, document: Mapping[str, Any], before: ChannelSettings) -> ChannelSettings:
+def unmasked(kind: ChannelKind, document: Mapping[str, Any], before: ChannelSettings | None) -> ChannelSettings:
     """Read changed settings, in which a masked secret, or one that is left out, stays as it was.
 
     Args:
         kind: Which kind of channel.
         document: The new settings.
-        before: The present ones.
+        before: The present ones; None when there are none of this kind.
 
     Raises:
-        InvalidDocument: They are not what this kind needs.
+        InvalidDocument: They are not what this kind needs, or a secret is neither given nor there.
     """
-    known, shown = render_settings(before), masked(before)
-    kept = {
-        name: known[name]
-        for name in _secrets(before)
-        if name not in document or (document[name] == shown[name] and known[name] is not None)
-    }
-    return parse_settings(kind, {**document, **kept})
+    known = {} if before is None else render_settings(before)
+    shown = {} if before is None else masked(before)
+    given = dict(document)
+    for one in fields(KINDS[kind]):
+        name = one.name
+        if not one.metadata.get("secret"):
+            continue
+        if name in given:
+            given[name] = _unmasked(given[name], shown.get(name), known.get(name))
+        elif name in known:
+            given[name] = known[name]
+        is_missing = name not in given and one.default is MISSING and one.default_factory is MISSING
+        _expect(not is_missing and not _is_empty(given.get(name)), f"settings.{name}", _ABSENT)
+    return parse_settings(kind, given)
+
+
+def differing_secrets(before: ChannelSettings, after: ChannelSettings) -> list[str]:
+    """Tell which secrets of two settings differ although they are shown alike.
+
+    Args:
+        before: Some settings.
+        after: Others of the same kind.
+    """
+    old, new = render_settings(before), render_settings(after)
+    shown_before, shown_after = masked(before), masked(after)
+    return sorted(
+        name for name in _secrets(after) if old[name] != new[name] and shown_before[name] == shown_after[name]
+    )
 
 
 def secret_texts(settings: ChannelSettings) -> list[str]:
@@ -312,6 +338,22 @@ def redact(text: str, settings: ChannelSettings) -> str:
 
 def _secrets(settings: ChannelSettings) -> set[str]:
     return {field.name for field in fields(settings) if field.metadata.get("secret")}
+
+
+def _unmasked(value: Any, shown: Any, known: Any) -> Any:
+    if value == shown:
+        return known
+    if not isinstance(value, dict) or not isinstance(known, dict):
+        return cast("Any", value)
+    headers = cast("dict[str, Any]", known)
+    entries = cast("dict[str, Any]", value).items()
+    return {key: headers.get(key, entry) if entry == MASK else entry for key, entry in entries}
+
+
+def _is_empty(value: Any) -> bool:
+    """Tell whether something stands in the place of a secret: a mask, or a variable that nobody has filled in."""
+    texts = cast("dict[str, Any]", value).values() if isinstance(value, dict) else [value]
+    return any(isinstance(text, str) and (MASK in text or "${env:" in text) for text in texts)
 
 
 def _mask(name: str, value: Any) -> Any:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from redrive.core.alerting import Alarm, Key
+from redrive.core.alerting import AlertRule as Rule
 from redrive.core.documents import decode, encode
 from redrive.store.database import new_id
 from redrive.store.tables import AlertAlarm, AlertChannel, AlertRule
@@ -159,6 +160,24 @@ async def update_rule(session: AsyncSession, rule_id: UUID, changes: Mapping[str
     """
     values = {**changes, "updated_at": func.now(), "due_at": func.now()}
     await session.execute(update(AlertRule).where(col(AlertRule.id) == rule_id).values(**values))
+
+
+async def replace_rule(session: AsyncSession, row: AlertRule, rule: Rule, changes: Mapping[str, Any]) -> None:
+    """Put a rule in place of the present one. Its alarms stay, unless what they are about has changed.
+
+    Args:
+        session: A transaction that holds the rule's row.
+        row: The rule as it is.
+        rule: As it is from now on.
+        changes: Other columns.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: The name is taken.
+    """
+    before = decode(Rule, row.rule, "rule")
+    if (before.event, before.group_by) != (rule.event, rule.group_by):
+        await save_alarms(session, row.id, {})
+    await update_rule(session, row.id, {**changes, "rule": encode(rule)})
 
 
 async def delete_rule(session: AsyncSession, rule_id: UUID) -> None:

@@ -52,6 +52,7 @@ DOCUMENT: dict[str, Any] = {
         "scene": {"orders/charge-card": {"rate": 50.0, "burst": 5, "concurrency": None}},
         "target": {"host:api.example:8443": {"rate": None, "burst": 1, "concurrency": 10}},
     },
+    "alerts": {"channels": {}, "rules": {}},
 }
 
 

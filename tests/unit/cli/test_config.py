@@ -159,3 +159,43 @@ def test_a_file_that_is_no_document_exits_2(api: FakeApi, run: Run, text: str) -
     assert result.exit_code == 2
     assert "standard input" in result.stderr
     assert api.requests == []
+
+
+def test_settings_of_channels_take_secrets_from_the_environment(
+    api: FakeApi, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "redrive.yaml"
+    path.write_text(
+        "policy: {note: '${env:SLACK_TOKEN}'}\n"
+        "alerts:\n"
+        "  channels:\n"
+        "    ops:\n"
+        "      kind: slack\n"
+        "      settings: {url: 'https://hooks.slack.com/${env:SLACK_TOKEN}', mentions: ['${env:ON_CALL}', here]}\n"
+    )
+    api.answer(PUT, NOTHING)
+    monkeypatch.setenv("SLACK_TOKEN", "T0/B0/s3cret")
+
+    missing = run("config", "diff", str(path))
+    monkeypatch.setenv("ON_CALL", "U024BE7LH")
+    found = run("config", "diff", str(path))
+
+    assert missing.exit_code == 2
+    assert "alerts.channels.ops.settings.mentions[0]: the environment has no ON_CALL" in missing.stderr
+    assert found.exit_code == 0
+    (request,) = api.requests
+    assert request.document["policy"] == {"note": "${env:SLACK_TOKEN}"}, "nothing but channels is filled in"
+    assert request.document["alerts"]["channels"]["ops"]["settings"] == {
+        "url": "https://hooks.slack.com/T0/B0/s3cret",
+        "mentions": ["U024BE7LH", "here"],
+    }
+
+
+def test_a_changed_secret_is_told_and_not_shown(api: FakeApi, run: Run, file: str) -> None:
+    difference = {"path": "settings.secret", "action": "change", "before": "••••", "after": "••••"}
+    change = {"action": "update", "kind": "alert_channel", "name": "ops", "differences": [difference]}
+    api.answer(PUT, {"dry_run": True, "changes": [change]})
+
+    result = run("config", "diff", file)
+
+    assert result.stdout == '~ alert_channel ops\n    settings.secret: "••••" → another secret\n'

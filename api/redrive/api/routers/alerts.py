@@ -109,17 +109,13 @@ async def change_rule(
     row = await _find_rule(session, access, rule_id, lock=True)
     given = change.model_dump(exclude_unset=True)
     rule = _read_rule(row.rule, {name: value for name, value in given.items() if name not in _OWN})
-    changes: dict[str, Any] = {"rule": encode(rule)}
-    changes |= {name: given[name] for name in ("name", "enabled") if name in given}
+    changes: dict[str, Any] = {name: given[name] for name in ("name", "enabled") if name in given}
     if "channels" in given:
         await _expect_channels(session, access, change.channels)
         changes["channels"] = [str(one) for one in change.channels]
-    before = decode(AlertRule, row.rule, "rule")
-    if (before.event, before.group_by) != (rule.event, rule.group_by):
-        await alerts.save_alarms(session, rule_id, {})
     try:
         async with session.begin_nested():
-            await alerts.update_rule(session, rule_id, changes)
+            await alerts.replace_rule(session, row, rule, changes)
     except IntegrityError:
         raise _name_taken("rule", str(given.get("name"))) from None
     await _audit(session, access, "change", "alert_rule", rule_id, {"name": row.name, "fields": sorted(given)})

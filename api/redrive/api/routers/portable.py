@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/config", tags=["config"], route_class=Route)
 
 @router.get("", responses=problems(404))
 async def export_config(access: AccessDep, session: SessionDep) -> ConfigDocument:
-    """Export groups, scenes, policies, limits and switches of a namespace. Secrets and keys are never in it.
+    """Export groups, scenes, policies, limits, alerts and switches of a namespace. Secrets and keys are never in it.
 
     This needs a key for the whole namespace.
     """
@@ -32,13 +32,15 @@ async def import_config(
     services: ServicesDep,
     dry_run: Annotated[bool, Query(description="Only tell what would change.")] = False,
     prune: Annotated[
-        bool, Query(description="Delete groups, scenes and limits that the document does not name.")
+        bool,
+        Query(description="Delete groups, scenes, limits, alert rules and channels that the document does not name."),
     ] = False,
 ) -> ConfigResult:
     """Make the namespace be as the document says: all of it, or nothing. Repeating it changes nothing more.
 
-    Fields that are left out stay as they are. A policy that is given replaces the one that is there. Nothing is deleted
-    without `prune`, and nothing that tasks still need. This needs a key for the whole namespace.
+    Fields that are left out stay as they are, and so do masked secrets. A policy that is given replaces the one that is
+    there. Nothing is deleted without `prune`, and nothing that tasks still need. This needs a key for the whole
+    namespace.
     """
     access.require_namespace()
     portable = Portable(services.database, services.configurations)

@@ -28,8 +28,8 @@ class QuietHours(Input):
     reason: Annotated[str, Field(max_length=500)] = ""
 
 
-class AlertRuleFields(Input):
-    """What all forms of a rule share. What is left out has the default of its event."""
+class AlertRuleTerms(Input):
+    """What all forms of a rule share, but for its channels. What is left out has the default of its event."""
 
     groups: Annotated[list[Name], Field(max_length=200)] = Field(default=[], description="Only these; all when empty.")
     scenes: Annotated[list[Name], Field(max_length=200)] = Field(default=[], description="Only these; all when empty.")
@@ -60,10 +60,15 @@ class AlertRuleFields(Input):
     quiet_hours: Annotated[list[QuietHours], Field(max_length=20)] = Field(
         default=[], description="When nothing is told. What is still true afterwards is told then."
     )
+    enabled: bool = Field(default=True, description="Whether it is evaluated.")
+
+
+class AlertRuleFields(AlertRuleTerms):
+    """A rule with the ids of its channels."""
+
     channels: Annotated[list[Annotated[UUID, Field(strict=False)]], Field(max_length=20)] = Field(
         default=[], description="Ids of the channels by which it is told; none for the history alone."
     )
-    enabled: bool = Field(default=True, description="Whether it is evaluated.")
 
 
 class AlertRuleCreation(AlertRuleFields):

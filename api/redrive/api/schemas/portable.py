@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from redrive.api.schemas.alerts import AlertRuleTerms, Document, Title
 from redrive.api.schemas.base import (
     CallbacksDocument,
     GroupWeight,
@@ -18,6 +19,8 @@ from redrive.api.schemas.base import (
     RetentionDocument,
 )
 from redrive.api.schemas.limits import LimitDocument, LimitScope
+from redrive.core.alerting import Watched
+from redrive.core.channels import ChannelKind
 from redrive.core.layers import Difference
 
 
@@ -49,8 +52,36 @@ class GroupDocument(Input):
     scenes: dict[Name, SceneDocument] = Field(default={}, description="Its scenes by name.")
 
 
+class AlertChannelDocument(Input):
+    """A channel. Its secrets are masked; one that is masked or left out stays as it is stored."""
+
+    kind: ChannelKind
+    settings: Document = Field(
+        default={},
+        description="What this kind needs; `docs/alerts.md` lists it.",
+        examples=[{"url": "https://hooks.slack.com/••••", "mentions": ["here"]}],
+    )
+    enabled: bool = Field(default=True, description="Whether anything is sent to it.")
+
+
+class AlertRuleDocument(AlertRuleTerms):
+    """A rule, which names its channels."""
+
+    event: Watched = Field(description="What it is about.")
+    channels: Annotated[list[Title], Field(max_length=20)] = Field(
+        default=[], description="Names of the channels by which it is told; none for the history alone."
+    )
+
+
+class AlertsDocument(Input):
+    """Who is told of what."""
+
+    channels: dict[Title, AlertChannelDocument] = Field(default={}, description="The channels by name.")
+    rules: dict[Title, AlertRuleDocument] = Field(default={}, description="The rules by name.")
+
+
 class ConfigDocument(Input):
-    """A namespace's groups, scenes, policies, limits and switches. What is left out stays as it is."""
+    """A namespace's groups, scenes, policies, limits, alerts and switches. What is left out stays as it is."""
 
     version: Literal[1] = Field(default=1, description="Version of this format.")
     namespace: Name | None = Field(default=None, description="Must be that of the request when it is given.")
@@ -68,13 +99,16 @@ class ConfigDocument(Input):
         description="Limits by scope and key.",
         examples=[{"scene": {"orders/charge-card": {"rate": 50}}, "target": {"host:api.example": {"concurrency": 10}}}],
     )
+    alerts: AlertsDocument = Field(
+        default=AlertsDocument(), description="Channels and rules. Left out, they stay also when all else is pruned."
+    )
 
 
 class ConfigChange(Output):
     """One thing that the document makes, changes or takes away."""
 
     action: Literal["create", "update", "delete"]
-    kind: Literal["namespace", "group", "scene", "limit"]
+    kind: Literal["namespace", "group", "scene", "limit", "alert_channel", "alert_rule"]
     name: str = Field(
         description="Name; of a scene with its group, such as `orders/charge-card`, of a limit with its scope, such as "
         "`scene orders/charge-card`."

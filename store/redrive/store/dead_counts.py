@@ -2,12 +2,14 @@
 
 Triggers on `tasks` write each death, and each end of one by a replay or a deletion, as a row of
 `dead_letter_changes` in the transaction that causes it. `fold` adds these up in `dead_letter_totals` and
-`dead_letter_hours`. Whoever counts reads both, so that a count is right whether or not anything has been folded.
+`dead_letter_hours`, and triggers on the hours add these up in `dead_letter_spans` and `dead_letter_error_hours`, by
+which long ranges of time are counted. Whoever counts reads the changes as well, so that a count is right whether or
+not anything has been folded.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -30,7 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from redrive.core.selection import Selection
-from redrive.store.tables import DeadLetterChange, DeadLetterHour, DeadLetterTotal, Task
+from redrive.store.tables import DeadLetterChange, DeadLetterHour, DeadLetterSpan, DeadLetterTotal, Task
 
 NO_ERROR: Final = "none"
 """The fingerprint of dead letters without an error. Others have 16 hexadecimal digits."""
@@ -40,9 +42,20 @@ IS_DEAD: Final = col(Task.status) == literal_column("'dead'")
 
 _LOCK: Final = 0x64_6561_6463_6F75_6E74 & 0x7FFF_FFFF_FFFF_FFFF  # "deadcount"
 _HOUR: Final = timedelta(hours=1)
+_SPANS: Final = (timedelta(days=7), timedelta(days=1))
+"""Lengths of spans that are kept beside the hours. Each is a whole multiple of the next, and of an hour."""
+
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _COUNTED: Final = frozenset(
     {"group", "scene", "kind", "status", "dead_reason", "fingerprint", "finished_after", "finished_before"}
 )
+
+
+def is_by_error(selection: Selection) -> bool:
+    """Tell whether a selection of dead letters is not narrowed by where they are and why they died."""
+    return not (selection.group or selection.scene or selection.kind or selection.dead_reason)
 
 
 def is_counted(selection: Selection) -> bool:
@@ -80,19 +93,12 @@ def counted(namespace: str, selection: Selection) -> CTE:
             ),
         ).cte("counted")
     # Whole hours are known; what lies at the edges of the range is counted.
-    begin = None if after is None else _hour_from(after)
-    end = None if before is None else _hour_before(before)
+    begin, end = _whole(after, before, _HOUR)
     finished = col(Task.finished_at)
     if begin is not None and end is not None and begin >= end:
         edge: CTE = _tasks(namespace, selection, _within(finished, after, before)).cte("counted")
         return edge
     parts = [
-        _rows(
-            DeadLetterHour,
-            DeadLetterHour.count,
-            null(),
-            and_(matches(DeadLetterHour, namespace, selection), _within(DeadLetterHour.hour, begin, end)),
-        ),
         _rows(
             DeadLetterChange,
             DeadLetterChange.change,
@@ -100,14 +106,51 @@ def counted(namespace: str, selection: Selection) -> CTE:
             and_(matches(DeadLetterChange, namespace, selection), _within(DeadLetterChange.finished_at, begin, end)),
         ),
     ]
+    for length, *bounds in cut(begin, end):
+        if length == _HOUR:
+            where = and_(matches(DeadLetterHour, namespace, selection), _within(DeadLetterHour.hour, *bounds))
+            parts.append(_rows(DeadLetterHour, DeadLetterHour.count, null(), where))
+        else:
+            where = and_(matches(DeadLetterSpan, namespace, selection), _within(DeadLetterSpan.at, *bounds))
+            seconds = int(length.total_seconds())
+            parts.append(
+                _rows(DeadLetterSpan, DeadLetterSpan.count, null(), and_(where, col(DeadLetterSpan.seconds) == seconds))
+            )
     edges = [_within(finished, *ends) for ends in ((after, begin), (end, before)) if None not in ends]
     if edges:
         parts.append(_tasks(namespace, selection, or_(*edges)))
-    hours = union_all(*parts).subquery("hours")
-    key = (hours.c.fingerprint, hours.c.group, hours.c.scene)
-    sample = cast(func.max(cast(hours.c.sample_id, Text)), Uuid).label("sample_id")
-    # Added up here, because a month has a hundred times as many hours as there are errors in scenes.
-    return select(*key, func.sum(hours.c.count).label("count"), sample).group_by(*key).cte("counted")
+    spans = union_all(*parts).subquery("spans")
+    key = (spans.c.fingerprint, spans.c.group, spans.c.scene)
+    sample = cast(func.max(cast(spans.c.sample_id, Text)), Uuid).label("sample_id")
+    # Added up here, because a long range has many times as many spans as there are errors in scenes.
+    return select(*key, func.sum(spans.c.count).label("count"), sample).group_by(*key).cte("counted")
+
+
+def cut(
+    begin: datetime | None, end: datetime | None, lengths: tuple[timedelta, ...] = _SPANS
+) -> list[tuple[timedelta, datetime | None, datetime | None]]:
+    """Cut a range of whole hours into pieces, each of which is made of the longest spans that are kept and fit.
+
+    Args:
+        begin: Where the range begins, a whole hour; None for the beginning of time.
+        end: Where it ends, likewise.
+        lengths: Lengths of the spans, the longest first; what they leave is made of hours.
+
+    Returns:
+        The length of the spans of each piece, where it begins and where it ends.
+    """
+    if not lengths:
+        return [(_HOUR, begin, end)]
+    length, *shorter = lengths
+    first, last = _whole(begin, end, length)
+    if first is not None and last is not None and first >= last:
+        return cut(begin, end, tuple(shorter))
+    pieces: list[tuple[timedelta, datetime | None, datetime | None]] = [(length, first, last)]
+    if first != begin:
+        pieces += cut(begin, first, tuple(shorter))
+    if last != end:
+        pieces += cut(last, end, tuple(shorter))
+    return pieces
 
 
 def matches(entity: Any, namespace: str, selection: Selection) -> ColumnElement[bool]:
@@ -158,12 +201,16 @@ async def repair(session: AsyncSession) -> int:
         session: A transaction.
 
     Returns:
-        How many counts by hour were wrong, which is a bug; 0 also when another process is at it.
+        How many counts by spans of time were wrong, which is a bug; 0 also when another process is at it.
     """
     if not await _try_lock(session):
         return 0
-    wrong: int = (await session.execute(_REPAIR)).scalar_one()
-    for table in ("dead_letter_totals", "dead_letter_hours"):
+    wrong = 0
+    # The hours first: what is corrected there is passed on, and the others are compared with them.
+    for statement in (_REPAIR, _REPAIR_SPANS, _REPAIR_ERROR_HOURS):
+        found: int = (await session.execute(statement)).scalar_one()
+        wrong += found
+    for table in ("dead_letter_totals", "dead_letter_hours", "dead_letter_spans", "dead_letter_error_hours"):
         await session.execute(text(f"DELETE FROM {table} WHERE count = 0"))  # noqa: S608 - constants
     return wrong
 
@@ -205,13 +252,13 @@ def _within(column: Any, after: datetime | None, before: datetime | None) -> Col
     return and_(*found)
 
 
-def _hour_before(instant: datetime) -> datetime:
-    return instant.replace(minute=0, second=0, microsecond=0)
-
-
-def _hour_from(instant: datetime) -> datetime:
-    hour = _hour_before(instant)
-    return hour if hour == instant else hour + _HOUR
+def _whole(
+    after: datetime | None, before: datetime | None, length: timedelta
+) -> tuple[datetime | None, datetime | None]:
+    """Give where the whole spans within a range begin and end. There are none when that is not before this."""
+    begin = None if after is None else after + min((_FIRST - after) % length, _LATEST - after)
+    end = None if before is None else before - min((before - _FIRST) % length, before - _EARLIEST)
+    return begin, end
 
 
 _KEY: Final = 'namespace, fingerprint, "group", scene, kind, dead_reason'
@@ -276,4 +323,40 @@ _REPAIR: Final = text(
     )
     SELECT count(*) FROM wrong
     """  # noqa: S608 - built from this module's constants only
+)
+
+_REPAIR_SPANS: Final = text(
+    f"""
+    WITH truth AS (
+        SELECT {_KEY}, seconds, date_bin(make_interval(secs => seconds), hour, 'epoch') AS at, sum(count) AS count
+        FROM dead_letter_hours CROSS JOIN (VALUES {", ".join(f"({int(span.total_seconds())})" for span in _SPANS)})
+            AS spans(seconds)
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ), wrong AS MATERIALIZED (
+        SELECT {_KEY}, seconds, at, COALESCE(truth.count, 0) AS count
+        FROM truth FULL JOIN dead_letter_spans AS known USING ({_KEY}, seconds, at)
+        WHERE COALESCE(truth.count, 0) <> COALESCE(known.count, 0)
+    ), corrected AS (
+        INSERT INTO dead_letter_spans ({_KEY}, seconds, at, count) SELECT {_KEY}, seconds, at, count FROM wrong
+        ON CONFLICT ({_KEY}, seconds, at) DO UPDATE SET count = EXCLUDED.count
+    )
+    SELECT count(*) FROM wrong
+    """  # noqa: S608 - built from this module's constants only
+)
+
+_REPAIR_ERROR_HOURS: Final = text(
+    """
+    WITH truth AS (
+        SELECT namespace, fingerprint, hour, sum(count) AS count FROM dead_letter_hours GROUP BY 1, 2, 3
+    ), wrong AS MATERIALIZED (
+        SELECT namespace, fingerprint, hour, COALESCE(truth.count, 0) AS count
+        FROM truth FULL JOIN dead_letter_error_hours AS known USING (namespace, fingerprint, hour)
+        WHERE COALESCE(truth.count, 0) <> COALESCE(known.count, 0)
+    ), corrected AS (
+        INSERT INTO dead_letter_error_hours (namespace, fingerprint, hour, count)
+        SELECT namespace, fingerprint, hour, count FROM wrong
+        ON CONFLICT (namespace, fingerprint, hour) DO UPDATE SET count = EXCLUDED.count
+    )
+    SELECT count(*) FROM wrong
+    """
 )

@@ -15,9 +15,16 @@ from sqlmodel import col
 
 from redrive.core.fingerprint import normalise
 from redrive.core.selection import Selection
-from redrive.store.dead_counts import IS_DEAD, NO_ERROR, is_counted, matches
+from redrive.store.dead_counts import IS_DEAD, NO_ERROR, is_by_error, is_counted, matches
 from redrive.store.search import InvalidCursor, SceneCount, any_of, decode_cursor, encode_cursor, facts, limited_time
-from redrive.store.tables import DeadLetterChange, DeadLetterHour, DeadLetterNote, DeadLetterTotal, Task
+from redrive.store.tables import (
+    DeadLetterChange,
+    DeadLetterErrorHour,
+    DeadLetterHour,
+    DeadLetterNote,
+    DeadLetterTotal,
+    Task,
+)
 
 GroupSort = Literal["-count", "-last_seen", "-first_seen"]
 
@@ -350,11 +357,12 @@ async def _sparklines(
 ) -> dict[str, Sparkline]:
     begin, bucket = sparkline_range(selection, now)
     end = begin + BUCKETS * bucket
-    hours: Any = DeadLetterHour
+    by_error = is_by_error(selection)
+    hours: Any = DeadLetterErrorHour if by_error else DeadLetterHour
     changes: Any = DeadLetterChange
     parts = union_all(
         cast("Any", select(hours.fingerprint, hours.hour.label("at"), hours.count.label("count"))).where(
-            matches(hours, namespace, selection),
+            col(hours.namespace) == namespace if by_error else matches(hours, namespace, selection),
             col(hours.fingerprint).in_(fingerprints),
             col(hours.hour) >= begin,
             col(hours.hour) < end,
@@ -366,17 +374,17 @@ async def _sparklines(
             col(changes.finished_at) < end,
         ),
     ).subquery("parts")
-    number = func.floor(func.extract("epoch", parts.c.at - begin) / bucket.total_seconds()).label("number")
-    counted = select(parts.c.fingerprint, number, func.sum(parts.c.count)).group_by(parts.c.fingerprint, number)
+    at = func.date_bin(bucket, parts.c.at, begin).label("bucket")
+    counted = select(parts.c.fingerprint, at, func.sum(parts.c.count)).group_by(parts.c.fingerprint, at)
     counts = {fingerprint: [0] * BUCKETS for fingerprint in fingerprints}
-    for fingerprint, place, count in await session.execute(counted):
-        counts[fingerprint][int(place)] = int(count)
+    for fingerprint, first, count in await session.execute(counted):
+        counts[fingerprint][(first - begin) // bucket] = int(count)
     seconds = int(bucket.total_seconds())
     return {name: Sparkline(begin, seconds, tuple(found)) for name, found in counts.items()}
 
 
 def sparkline_range(selection: Selection, now: datetime) -> tuple[datetime, timedelta]:
-    """Tell what the sparklines of a selection cover: its range of time, or the last 24 hours.
+    """Tell what the sparklines of a selection cover: its range of time until now, or the last 24 hours.
 
     Args:
         selection: Its range counts.
@@ -385,10 +393,10 @@ def sparkline_range(selection: Selection, now: datetime) -> tuple[datetime, time
     Returns:
         Where the first of 24 buckets begins, and the length of a bucket: whole hours.
     """
-    end = _whole_hour((selection.finished_before or now) - timedelta(microseconds=1)) + _HOUR
+    end = _whole_hour(min(selection.finished_before or now, now) - timedelta(microseconds=1)) + _HOUR
     if selection.finished_after is None:
         return end - BUCKETS * _HOUR, _HOUR
-    begin = _whole_hour(selection.finished_after)
+    begin = _whole_hour(min(selection.finished_after, now))
     return begin, max(1, -(-int((end - begin) / _HOUR) // BUCKETS)) * _HOUR
 
 

@@ -841,7 +841,7 @@ class DeadLetterTotal(Table, table=True):
 
 
 class DeadLetterHour(Table, table=True):
-    """The same by the hour of death, for ranges of time and sparklines."""
+    """The same by the hour of death, for ranges of time and the sparklines of one scene."""
 
     __table_args__ = (Index("ix_dead_letter_hours_hour", "namespace", "hour"),)
 
@@ -852,6 +852,35 @@ class DeadLetterHour(Table, table=True):
     scene: str = Field(sa_column=Column(Text, primary_key=True))
     kind: str = Field(sa_column=Column(Text, primary_key=True))
     dead_reason: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = Field(sa_type=BigInteger)
+
+
+class DeadLetterSpan(Table, table=True):
+    """The same by the day and the week of death, for long ranges of time.
+
+    Triggers on `dead_letter_hours` keep it, so that it agrees with them whichever version of Redrive folds. Spans begin
+    at whole multiples of their length since 1970.
+    """
+
+    __table_args__ = (Index("ix_dead_letter_spans_at", "namespace", "seconds", "at"),)
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    fingerprint: str = Field(sa_column=Column(Text, primary_key=True))
+    seconds: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    group: str = Field(sa_column=Column(Text, primary_key=True))
+    scene: str = Field(sa_column=Column(Text, primary_key=True))
+    kind: str = Field(sa_column=Column(Text, primary_key=True))
+    dead_reason: str = Field(sa_column=Column(Text, primary_key=True))
+    count: int = Field(sa_type=BigInteger)
+
+
+class DeadLetterErrorHour(Table, table=True):
+    """How many dead letters there are of one error by the hour of death, for sparklines. Kept by the same triggers."""
+
+    namespace: str = Field(sa_column=Column(Text, primary_key=True))
+    fingerprint: str = Field(sa_column=Column(Text, primary_key=True))
+    hour: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
     count: int = Field(sa_type=BigInteger)
 
 

@@ -18,7 +18,7 @@ import httpx
 import psycopg
 
 from bench.table import markdown
-from redrive.api.app import create_app
+from redrive.api.app import create_app, prepare
 from redrive.cli.stack import EmbeddedPostgres
 from redrive.core.fingerprint import fingerprint
 from redrive.store import dead_counts
@@ -93,7 +93,7 @@ async def _fold(url: str) -> None:
 
 async def _measure(url: str, rows: int) -> str:
     settings = Settings(database_url=url, require_api_key=False, temporal_address="127.0.0.1:1")
-    app = create_app(settings)
+    app = prepare(create_app(settings))
     table: list[list[str]] = []
     async with (
         app.router.lifespan_context(app),

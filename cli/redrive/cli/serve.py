@@ -76,7 +76,7 @@ def migrate(
 def _serve_api(settings: "Settings", workers: int) -> int:
     import uvicorn  # noqa: PLC0415 - the command line must start without the server extra
 
-    from redrive.api.app import create_app  # noqa: PLC0415
+    from redrive.api.app import create_app, prepare  # noqa: PLC0415
 
     # The processes that share a port read the settings from the environment, and must see what the options say.
     os.environ |= settings.environment() | {"REDRIVE_HOST": settings.host, "REDRIVE_PORT": str(settings.port)}
@@ -84,7 +84,7 @@ def _serve_api(settings: "Settings", workers: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: _leave(0))
     config = uvicorn.Config(
-        create_app(settings) if workers == 1 else "redrive.api.app:app_from_environment",
+        prepare(create_app(settings)) if workers == 1 else "redrive.api.app:app_from_environment",
         factory=workers > 1,
         host=settings.host,
         port=settings.port,

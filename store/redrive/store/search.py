@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -249,16 +250,19 @@ async def list_tasks(
     else:
         page = statement
     rows = list((await session.scalars(page.limit(limit + 1))).all())
-    items, last = rows[:limit], None
+    items = rows[:limit]
+    last: Any = None
     if len(rows) > limit:
-        last = items[-1]
+        last = (items[-1].id, getattr(items[-1], name))
     elif sought:
-        last = (await session.scalars(statement.offset(window - 1).limit(1))).one_or_none()
+        edge = statement.with_only_columns(col(Task.id), col(column)).offset(window - 1).limit(1)
+        last = (await session.execute(edge)).one_or_none()
     if last is None:
         return Page(items, None)
-    reached = None if by_id else getattr(last, name)
+    last_id, value = last
+    reached = None if by_id else value
     written = reached.isoformat() if isinstance(reached, datetime) else reached
-    return Page(items, encode_cursor(sort, written, str(last.id)))
+    return Page(items, encode_cursor(sort, written, str(last_id)))
 
 
 def _ordered(task: Any, name: str, descending: bool) -> list[Any]:
@@ -493,7 +497,9 @@ async def _sampled(session: AsyncSession, namespace: str, selection: Selection) 
 
 
 def _contains(part: str, *columns: Any) -> ColumnElement[bool]:
-    return or_(*(col(column).icontains(part, autoescape=True) for column in columns))
+    # The whole pattern as one value: PostgreSQL may put together for each row what it is to put together.
+    escaped = re.sub(r"([\\%_])", r"\\\1", part)
+    return or_(*(col(column).ilike(f"%{escaped}%") for column in columns))
 
 
 def _contains_anywhere(part: str, task: Any) -> ColumnElement[bool]:

@@ -245,6 +245,7 @@ class Task(Table, table=True):
         # Lists, newest first: ids are UUIDv7, so their order is the order of creation.
         Index("ix_tasks_list", "namespace", "id"),
         Index("ix_tasks_list_scene", "namespace", "group", "scene", "id"),
+        Index("ix_tasks_list_group", "namespace", "group", "status", "id"),
         Index("ix_tasks_list_status", "namespace", "status", "id"),
         Index("ix_tasks_updated", "namespace", "updated_at", "id"),
         Index(

@@ -108,3 +108,15 @@ async def test_what_no_index_finds_is_found_piece_by_piece(
     assert pages >= 5, "no page looks at more than its window"
     assert set(found) == matching
     assert found == [task.id for task in whole.items]
+
+
+@pytest.mark.parametrize("part", ["100%", "a_b", "C:\\temp", "it's", "100%, a_b in C:\\temp"])
+async def test_a_part_of_a_text_means_itself_and_nothing_else(database: Database, part: str) -> None:
+    """What is a wildcard to the database is a character like any other to who searches."""
+    meant = await insert(database, error_message=f"before {part.upper()} after")
+    await insert(database, error_message="before 100 axb C:/temp its 1000, a-b in C: temp after")
+
+    async with database.session() as session:
+        for selection in (Selection(error=part), Selection(q=part)):
+            page = await search.list_tasks(session, "default", selection)
+            assert [task.id for task in page.items] == [meant]

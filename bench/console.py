@@ -1,5 +1,6 @@
-"""What the console asks of the API on a full database: every list and the overview, each ten times, at the API.
+"""What the console asks of the API on a full database, and its pages in a browser.
 
+Every list and the overview, each ten times, at the API; then every page in Chromium, each five times (`bench.browser`).
 1 million tasks with 1.2 million attempts: 96 % succeeded, 2 % dead, 1.9 % waiting, 0.1 % pending, of twenty groups and
 a hundred scenes, spread evenly over thirty days. The API runs in this process, without the network between; Temporal is
 away. The goal is 300 ms each.
@@ -17,9 +18,10 @@ from tempfile import TemporaryDirectory
 import httpx
 import psycopg
 
+from bench.browser import measure_pages
 from bench.database import GENERATE
 from bench.table import markdown
-from redrive.api.app import create_app
+from redrive.api.app import create_app, prepare
 from redrive.cli.stack import EmbeddedPostgres
 from redrive.store.migrate import upgrade
 from redrive.store.settings import Settings
@@ -62,7 +64,7 @@ def measure(rows: int = 1_000_000) -> str:
         rows: Tasks in the database.
 
     Returns:
-        A Markdown table.
+        Two Markdown tables.
     """
     with (
         TemporaryDirectory(prefix="redrive-bench-", ignore_cleanup_errors=True) as name,
@@ -70,7 +72,8 @@ def measure(rows: int = 1_000_000) -> str:
     ):
         upgrade(postgres.url)
         fill(postgres.url, rows)
-        return asyncio.run(_ask(postgres.url, rows))
+        asked = asyncio.run(_ask(postgres.url, rows))
+        return f"{asked}\n\n{measure_pages(postgres.url, Path(name), rows)}"
 
 
 def fill(url: str, rows: int) -> None:
@@ -88,7 +91,7 @@ def fill(url: str, rows: int) -> None:
 
 
 async def _ask(url: str, rows: int) -> str:
-    app = create_app(Settings(database_url=url, require_api_key=False, temporal_address="127.0.0.1:1"))
+    app = prepare(create_app(Settings(database_url=url, require_api_key=False, temporal_address="127.0.0.1:1")))
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

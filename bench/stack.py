@@ -83,7 +83,7 @@ def running(*, worker: bool = True, temporal: bool = True) -> Generator[Stack]:
         stack.spawn("target", "-m", "bench.target", str(target_port))
         if worker:
             stack.spawn("worker", "-m", "redrive.cli", "worker")
-        wait_until(lambda: _answers(f"{stack.api}/readyz"), 120)
+        wait_until(lambda: answers(f"{stack.api}/readyz"), 120)
         yield stack
 
 
@@ -92,7 +92,8 @@ def _stop(stack: Stack) -> None:
         process.stop()
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Tell whether a server answers at an address, and with success."""
     try:
         return httpx.get(url, timeout=2).is_success
     except httpx.HTTPError:

@@ -1,7 +1,8 @@
-import { $api } from "@/api/client";
+import { api } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { messages as uiMessages } from "@/ui/messages";
 import { type Field, fieldOf, parseAge, parseDate, parseTerms, writeTerm } from "@/ui/query";
+import type { Suggest } from "@/ui/query-bar";
 import { messages } from "./messages";
 
 /** The filter of tasks as the API knows it, the same in lists, counts, redrives and exports. */
@@ -53,17 +54,17 @@ const PLAIN = {
   parent: "parent_id",
 } as const satisfies Record<string, keyof Selection>;
 const LISTS = { status: "status", reason: "dead_reason" } as const;
+const MOST_BEGUN = 200;
 const TIMES = ["created", "updated", "next", "finished"] as const;
 
-/** The fields of the query bar for tasks; groups and scenes are completed from those that exist. */
-export function useTaskFields(only?: readonly string[]): Field[] {
+/** The fields of the query bar for tasks. */
+export function useTaskFields(): Field[] {
   const t = useMessages(messages).field;
-  const groups = $api.useQuery("get", "/v1/groups", {}, { staleTime: 60_000 }).data?.items ?? [];
-  const fields: Field[] = [
+  return [
     { name: "status", label: t.status, kind: "word", values: STATUSES, closed: true },
-    { name: "scene", label: t.scene, kind: "text" },
-    { name: "group", label: t.group, kind: "text", values: groups.map(({ name }) => name) },
-    { name: "error", label: t.error, kind: "text" },
+    { name: "scene", label: t.scene, kind: "text", asked: true },
+    { name: "group", label: t.group, kind: "text", asked: true },
+    { name: "error", label: t.error, kind: "text", asked: true },
     { name: "reason", label: t.reason, kind: "word", values: DEAD_REASONS, closed: true },
     { name: "created", label: t.created, kind: "time" },
     { name: "next", label: t.next, kind: "time" },
@@ -73,12 +74,29 @@ export function useTaskFields(only?: readonly string[]): Field[] {
     { name: "idempotency", label: t.idempotency, kind: "text" },
     { name: "priority", label: t.priority, kind: "number", values: ["1", "2", "3", "4", "5"] },
     { name: "kind", label: t.kind, kind: "word", values: ["task", "callback"], closed: true },
-    { name: "meta", label: t.meta, kind: "text", keyed: true },
+    { name: "meta", label: t.meta, kind: "text", keyed: true, asked: true },
     { name: "parent", label: t.parent, kind: "text" },
     { name: "fingerprint", label: t.fingerprint, kind: "text" },
   ];
-  return only ? fields.filter(({ name }) => only.includes(name)) : fields;
 }
+
+/**
+ * Complete a word of the query bar for tasks from what the namespace has: its groups and scenes, and what its newest
+ * tasks failed with and are labelled with. Where the text names a group, what others have is left out.
+ */
+export const suggestTasks: Suggest = async (name, begun, text, signal) => {
+  const [field, ...key] = name.split(".");
+  const group = /(?:^|\s)group:([^\s"]+)/.exec(text)?.[1];
+  const query = {
+    field: field === "meta" ? "metadata" : (field as "scene" | "group" | "error"),
+    prefix: begun.slice(0, MOST_BEGUN),
+    ...(key.length > 0 ? { key: key.join(".") } : {}),
+    ...(group && field !== "group" ? { group } : {}),
+    limit: 50,
+  } as const;
+  const { data } = await api.GET("/v1/suggestions", { params: { query }, signal });
+  return data?.items.map(({ value }) => value) ?? [];
+};
 
 /**
  * Read the text of a query bar: what is wrong with it, and how to make it a selection.
@@ -139,6 +157,28 @@ export function readSelection(text: string, fields: readonly Field[], now: numbe
 export function selectionQuery({ metadata, ids, ...plain }: Selection): Record<string, unknown> {
   const named = Object.entries(metadata ?? {}).map(([key, value]) => [`metadata.${key}`, value]);
   return { ...plain, ...(ids ? { ids } : {}), ...Object.fromEntries(named) };
+}
+
+/** Write a selection as the text of a query bar, as far as it can be said there: a list of ids cannot. */
+export function writeSelection(selection: Selection): string {
+  const terms: string[] = [];
+  for (const [name, field] of Object.entries(PLAIN)) {
+    const value = selection[field];
+    if (value) terms.push(writeTerm(name, value));
+  }
+  for (const [name, field] of Object.entries(LISTS)) {
+    const values = selection[field];
+    if (values?.length) terms.push(writeTerm(name, values.join(",")));
+  }
+  if (selection.priority) terms.push(`priority:${selection.priority}`);
+  for (const [key, value] of Object.entries(selection.metadata ?? {})) terms.push(writeTerm(`meta.${key}`, value));
+  for (const name of TIMES) {
+    const { [`${name}_after` as const]: after, [`${name}_before` as const]: before } = selection;
+    if (after) terms.push(writeTerm(name, after, ">"));
+    if (before) terms.push(writeTerm(name, before, "<"));
+  }
+  if (selection.q) terms.push(selection.q);
+  return terms.join(" ");
 }
 
 /** The text of a query bar with one field set anew; null takes it out. */

@@ -1,11 +1,19 @@
+import { useDebouncedValue } from "@mantine/hooks";
 import { IconSearch, IconX } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { useShortcuts } from "@/app/keyboard";
 import { messages as shellMessages } from "@/app/messages";
 import { useMessages } from "@/i18n/language";
 import { messages } from "./messages";
-import { complete, type Field, fieldOf, parseTerms } from "./query";
+import { complete, type Field, fieldOf, parseTerms, wordAt } from "./query";
 import classes from "./query-bar.module.css";
+
+const TYPED_MS = 120;
+const NOTHING_KNOWN: readonly string[] = [];
+
+/** Finds words that complete a value, or the key of a keyed field whose value is not reached yet. */
+export type Suggest = (field: string, begun: string, text: string, signal: AbortSignal) => Promise<readonly string[]>;
 
 /** One line that filters a list: `scene:charge-card status:dead created:>1h`, with completion. Enter applies it. */
 export function QueryBar({
@@ -14,6 +22,7 @@ export function QueryBar({
   fields,
   placeholder,
   problem,
+  suggest,
 }: {
   value: string;
   onChange: (value: string) => void;
@@ -21,6 +30,8 @@ export function QueryBar({
   placeholder: string;
   /** What is wrong with the text. */
   problem?: string | null;
+  /** Knows words for the fields that are `asked`. */
+  suggest?: Suggest;
 }) {
   const t = useMessages(messages);
   const s = useMessages(shellMessages).shortcut;
@@ -35,7 +46,15 @@ export function QueryBar({
   useEffect(() => setText((now) => (plain(now) === value ? now : value)), [value]);
   useShortcuts([{ keys: "/", label: s.search, run: () => input.current?.focus() }]);
 
-  const choices = open ? complete(text, caret, fields) : [];
+  const known = useKnown(text, caret, fields, open ? suggest : undefined);
+  const choices = open ? complete(text, caret, fields, known) : [];
+  // Tab completes what was begun; behind a word that is complete it leaves the field, as it does everywhere.
+  const { typed, field, begun } = wordAt(text, caret);
+  const listed = field === undefined ? undefined : fieldOf(field, fields)?.values;
+  const completable = typed !== "" && ![...(listed ?? []), ...known].includes(begun);
+  useEffect(() => {
+    if (active >= 0) document.getElementById(`${listId}-${active}`)?.scrollIntoView({ block: "nearest" });
+  }, [active, listId]);
 
   function change(next: string, at: number) {
     setText(next);
@@ -64,9 +83,9 @@ export function QueryBar({
       event.preventDefault();
       if (active >= 0) choose(active);
       else apply();
-    } else if (event.key === "Tab" && choices.length > 0 && open && !event.shiftKey && text.length > 0 && active >= 0) {
+    } else if (event.key === "Tab" && !event.shiftKey && choices.length > 0 && (active >= 0 || completable)) {
       event.preventDefault();
-      choose(active);
+      choose(Math.max(0, active));
     } else if (event.key === "Escape") {
       if (open) setOpen(false);
       else input.current?.blur();
@@ -88,7 +107,8 @@ export function QueryBar({
             aria-label={t.query}
             role="combobox"
             aria-expanded={choices.length > 0}
-            aria-controls={listId}
+            aria-controls={choices.length > 0 ? listId : undefined}
+            aria-haspopup="listbox"
             aria-autocomplete="list"
             aria-activedescendant={active >= 0 ? `${listId}-${active}` : undefined}
             aria-invalid={Boolean(problem)}
@@ -154,6 +174,29 @@ export function QueryBar({
       )}
     </div>
   );
+}
+
+/** Words that are known of what is being typed; they come as one types. */
+function useKnown(text: string, caret: number, fields: readonly Field[], suggest?: Suggest): readonly string[] {
+  const word = wordAt(text, caret);
+  const dot = word.field === undefined ? word.typed.indexOf(".") : -1;
+  // `meta.reg`: what is to be completed is a key of the field.
+  const name = dot < 0 ? word.field : word.typed.slice(0, dot);
+  const begun = dot < 0 ? word.begun : word.typed.slice(dot + 1);
+  const asked = suggest !== undefined && name !== undefined && fieldOf(dot < 0 ? name : word.typed, fields)?.asked;
+  const [settled] = useDebouncedValue(`${name}:${begun}`, TYPED_MS);
+  const others = text.slice(0, word.begin) + text.slice(word.end);
+  const words = useQuery({
+    queryKey: ["suggestions", name, begun, others],
+    queryFn: ({ signal }) => suggest?.(name ?? "", begun, others, signal) ?? NOTHING_KNOWN,
+    enabled: Boolean(asked) && settled === `${name}:${begun}`,
+    staleTime: 10_000,
+    retry: false,
+    // While the next letter is asked for, what was known stays, as far as it still fits.
+    placeholderData: (previous, query) => (query?.queryKey[1] === name ? previous : undefined),
+  });
+  if (!asked || words.data === undefined) return NOTHING_KNOWN;
+  return dot < 0 ? words.data : words.data.map((key) => `${name}.${key}`);
 }
 
 const plain = (text: string) => text.trim().replace(/\s+/g, " ");

@@ -21,6 +21,8 @@ export interface Field {
   closed?: boolean;
   /** The name may be followed by a dot and a key: `meta.region:eu`. */
   keyed?: boolean;
+  /** The bar asks for words that complete it: many are known, and new ones come. */
+  asked?: boolean;
 }
 
 const TERM = /(?:([A-Za-z_][\w.-]*):)?(>|<)?(?:"((?:[^"\\]|\\.)*)"?|(\S+))|([A-Za-z_][\w.-]*):/g;
@@ -46,9 +48,14 @@ export function fieldOf(name: string, fields: readonly Field[]): Field | undefin
 
 /** Write a term as a person would type it. */
 export function writeTerm(field: string, value: string, sign: "" | ">" | "<" = ""): string {
-  return `${field}:${sign}${/^[^\s"]+$/.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`}`;
+  return `${field}:${sign}${quotedIfNeeded(value)}`;
 }
 
+function quotedIfNeeded(value: string): string {
+  return /^[^\s"]+$/.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`;
+}
+
+const MOST_COMPLETIONS = 50;
 const AGE = /^(\d+(?:\.\d+)?)(s|m|h|d|w)$/;
 const AGE_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 
@@ -73,37 +80,76 @@ export interface Completion {
   caret: number;
 }
 
-/** What could be written where the caret stands. */
-export function complete(text: string, caret: number, fields: readonly Field[]): Completion[] {
-  const begin = text.lastIndexOf(" ", caret - 1) + 1;
-  const after = text.indexOf(" ", caret);
-  const end = after < 0 ? text.length : after;
-  const word = text.slice(begin, caret);
+/** What is being typed where the caret stands: a field's name, or a value of one. */
+export interface Word {
+  begin: number;
+  end: number;
+  /** From its beginning to the caret. */
+  typed: string;
+  /** The field whose value it is; undefined while its name is being typed. */
+  field?: string;
+  /** The part of the value that is to be completed. */
+  begun: string;
+}
+
+/** Find the word at the caret. A space within quotation marks belongs to its word. */
+export function wordAt(text: string, caret: number): Word {
+  let begin = 0;
+  let end = text.length;
+  let quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '"' && text[at - 1] !== "\\") quoted = !quoted;
+    if (text[at] !== " " || quoted) continue;
+    if (at < caret) begin = at + 1;
+    else {
+      end = at;
+      break;
+    }
+  }
+  const typed = text.slice(begin, caret);
+  const colon = typed.indexOf(":");
+  if (colon < 0) return { begin, end, typed, begun: typed };
+  const value = typed.slice(colon + 1).replace(/^[<>]/, "");
+  const begun = value.slice(value.lastIndexOf(",") + 1).replaceAll('"', "");
+  return { begin, end, typed, field: typed.slice(0, colon), begun };
+}
+
+/**
+ * What could be written where the caret stands.
+ *
+ * @param known Words that are known of what is being typed, besides those that the field lists.
+ */
+export function complete(
+  text: string,
+  caret: number,
+  fields: readonly Field[],
+  known: readonly string[] = [],
+): Completion[] {
+  const { begin, end, typed, field: name, begun } = wordAt(text, caret);
   const put = (replaced: string, space: boolean) => {
     const result = `${text.slice(0, begin)}${replaced}${space && !text.slice(end).startsWith(" ") ? " " : ""}${text.slice(end)}`;
     return { result, caret: begin + replaced.length + (space ? 1 : 0) };
   };
-  const colon = word.indexOf(":");
-  if (colon < 0) {
-    return fields
-      .filter(({ name }) => name.startsWith(word.toLowerCase()) && name !== word)
-      .map(({ name, label, keyed }) => ({
-        text: keyed ? `${name}.…:` : `${name}:`,
+  const wanted = begun.toLowerCase();
+  if (name === undefined) {
+    const names = fields
+      .filter(({ name: field }) => field.startsWith(wanted) && field !== typed)
+      .map(({ name: field, label, keyed }) => ({
+        text: keyed ? `${field}.…:` : `${field}:`,
         label,
-        ...put(keyed ? `${name}.` : `${name}:`, false),
+        ...put(keyed ? `${field}.` : `${field}:`, false),
       }));
+    const keys = known.map((key) => ({ text: `${key}:`, ...put(`${key}:`, false) }));
+    return [...names, ...keys];
   }
-  const name = word.slice(0, colon);
   const field = fieldOf(name, fields);
   if (!field) return [];
-  const written = word.slice(colon + 1);
-  const comma = written.lastIndexOf(",");
-  const kept = written.slice(0, comma + 1);
-  const begun = written.slice(comma + 1).toLowerCase();
+  // `status:dead,pa`: what stands before the last comma stays.
+  const kept = typed.slice(name.length + 1, Math.max(name.length + 1, typed.lastIndexOf(",") + 1));
   const taken = kept.split(",");
-  const known = field.kind === "time" ? ["<15m", "<1h", "<24h", ">1h", ">24h", ">7d"] : (field.values ?? []);
-  return known
-    .filter((value) => value.toLowerCase().includes(begun) && value.toLowerCase() !== begun && !taken.includes(value))
-    .slice(0, 50)
-    .map((value) => ({ text: value, ...put(`${name}:${kept}${/\s/.test(value) ? `"${value}"` : value}`, true) }));
+  const listed = field.kind === "time" ? ["<15m", "<1h", "<24h", ">1h", ">24h", ">7d"] : (field.values ?? []);
+  return [...new Set([...listed, ...known])]
+    .filter((value) => value.toLowerCase().includes(wanted) && value.toLowerCase() !== wanted && !taken.includes(value))
+    .slice(0, MOST_COMPLETIONS)
+    .map((value) => ({ text: value, ...put(`${name}:${kept}${quotedIfNeeded(value)}`, true) }));
 }

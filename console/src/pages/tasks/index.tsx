@@ -4,7 +4,7 @@ import { getRouteApi } from "@tanstack/react-router";
 import { useState } from "react";
 import { useMessages } from "@/i18n/language";
 import { messages as taskMessages } from "@/tasks/messages";
-import { replaceTerm } from "@/tasks/selection";
+import { replaceTerm, suggestTasks } from "@/tasks/selection";
 import { ColumnChooser, DataTable, type Marks, MarksBar, NO_MARKS, useHiddenColumns } from "@/ui/data-table";
 import { messages as uiMessages } from "@/ui/messages";
 import { Page } from "@/ui/page";
@@ -62,7 +62,14 @@ export default function TasksPage() {
         </>
       }
     >
-      <QueryBar value={q} onChange={filter} fields={tasks.fields} placeholder={p.placeholder} problem={tasks.problem} />
+      <QueryBar
+        value={q}
+        onChange={filter}
+        fields={tasks.fields}
+        placeholder={p.placeholder}
+        problem={tasks.problem}
+        suggest={suggestTasks}
+      />
       <StatusTabs
         chosen={tasks.selection.status ?? []}
         onChoose={(status) => filter(replaceTerm(q, tasks.fields, "status", status))}

@@ -31,7 +31,7 @@ export function useTasks(q: string, sort: Sort) {
   const { problem } = useSelection(q, fields);
   // Ages such as `created:>1h` count from the moment of asking, which all pages of one list must share.
   const [asked, setAsked] = useState(() => Date.now());
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the fields' completions change, their names do not
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the fields are the same words in each language
   const selection = useMemo(() => readSelection(q, fields, asked), [q, asked]);
   const key = ["tasks", q, sort, asked] as const;
 

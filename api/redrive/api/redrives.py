@@ -208,14 +208,22 @@ class Redrives:
         given: dict[str, Any] = {name: getattr(request, name) for name in request.model_fields_set & _OPTIONS}
         for name in ("policy", "payload_patch"):
             check_storable(given.get(name), name)
+        wrong: list[FieldProblem] = []
+        for name, value in given.items():
+            # One by one, so that each that is wrong is told.
+            try:
+                given[name] = read_target(value) if name == "target" and value is not None else value
+                alone = decode(Options, {name: given[name]})
+                if alone.policy is not None:
+                    # Whether it fits each task's own parts shows when it is laid over them.
+                    parse(merge(DEFAULTS, alone.policy))
+            except InvalidDocument as error:
+                wrong.append(FieldProblem(error.path, error.problem))
+        if wrong:
+            raise invalid(wrong)
         try:
-            if given.get("target") is not None:
-                given["target"] = read_target(given["target"])
             options = decode(Options, given)
             check_options(request.action, options)
-            if options.policy is not None:
-                # Whether it fits each task's own parts shows when it is laid over them.
-                parse(merge(DEFAULTS, options.policy))
         except InvalidDocument as error:
             raise invalid_document(error) from None
         if options.target is not None and options.target.get("task_queue") == self._own_queue:

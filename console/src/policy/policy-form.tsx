@@ -5,7 +5,7 @@ import type { Schema } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
 import { JsonEditor, parseJson } from "@/ui/json";
-import { BACKOFFS, type PolicyField, SECTIONS } from "./fields";
+import { BACKOFFS, type PolicyField, type PolicySection, SECTIONS } from "./fields";
 import { messages } from "./messages";
 import { at, drop, merged, type Parts, put } from "./parts";
 import classes from "./policy-form.module.css";
@@ -15,10 +15,14 @@ export type Origin = Schema<"Setting">["origin"];
 export interface PolicyFormProps {
   /** What this layer says. */
   parts: Parts;
-  /** The policy of the layers below this one. */
-  below: Parts;
+  /** The policy of the layers below this one; left out where there are many, which differ. */
+  below?: Parts;
   /** Which layer below gave a value; `default` where none did. */
-  originOf: (path: string) => Origin;
+  originOf?: (path: string) => Origin;
+  /** What stands for a value that is not set here when the layers below are many. */
+  asItIs?: string;
+  /** Only these; all when left out. */
+  sections?: readonly PolicySection["id"][];
   /** What the server refuses, by place. */
   problems?: Readonly<Record<string, string>>;
   onChange: (parts: Parts) => void;
@@ -27,10 +31,10 @@ export interface PolicyFormProps {
 /** The parts of one layer's policy. Each value shows where it comes from, and can be given back to the layers below. */
 export function PolicyForm(props: PolicyFormProps) {
   const t = useMessages(messages);
-  const whole = merged(props.below, props.parts);
+  const whole = merged(props.below ?? {}, props.parts);
   return (
     <div className={classes.form}>
-      {SECTIONS.map(({ id, fields }) => (
+      {SECTIONS.filter(({ id }) => props.sections?.includes(id) ?? true).map(({ id, fields }) => (
         <section key={id} className={classes.section} aria-label={t.sections[id]}>
           <div>
             <h3>{t.sections[id]}</h3>
@@ -54,6 +58,7 @@ function Field({
   whole,
   parts,
   originOf,
+  asItIs,
   problems,
   onChange,
 }: PolicyFormProps & { field: PolicyField; whole: Parts }) {
@@ -61,7 +66,7 @@ function Field({
   const { path, kind } = field;
   const name = t.fields[path.replaceAll(".", "_") as keyof typeof t.fields];
   const here = at(parts, path) !== undefined;
-  const value = at(whole, path) ?? field.implied ?? null;
+  const value = at(whole, path) ?? (asItIs ? null : field.implied) ?? null;
   const error = problems?.[path];
 
   function set(next: unknown) {
@@ -81,9 +86,11 @@ function Field({
   const label = (
     <span className={classes.label}>
       {name}
-      <span className={classes.origin} data-here={here || undefined}>
-        {here ? t.setHere : t.origin[originOf(path)]}
-      </span>
+      {(here || originOf) && (
+        <span className={classes.origin} data-here={here || undefined}>
+          {here ? t.setHere : t.origin[originOf?.(path) ?? "default"]}
+        </span>
+      )}
       {here && (
         <button
           type="button"
@@ -106,12 +113,15 @@ function Field({
           aria-label={name}
           size="xs"
           error={error}
-          value={String(value)}
-          onChange={(event) => set(event.currentTarget.value)}
-          data={(field.choices ?? []).map((choice) => ({
-            value: choice,
-            label: choice in t.choices ? t.choices[choice as keyof typeof t.choices] : choice,
-          }))}
+          value={String(value ?? "")}
+          onChange={(event) => (event.currentTarget.value ? set(event.currentTarget.value) : reset())}
+          data={[
+            ...(asItIs ? [{ value: "", label: asItIs }] : []),
+            ...(field.choices ?? []).map((choice) => ({
+              value: choice,
+              label: choice in t.choices ? t.choices[choice as keyof typeof t.choices] : choice,
+            })),
+          ]}
         />
       );
     case "switch":
@@ -153,10 +163,11 @@ function Field({
           hideControls
           allowNegative={false}
           allowDecimal={kind !== "whole"}
-          placeholder={field.open ? t.open : undefined}
+          placeholder={asItIs ?? (field.open ? t.open : undefined)}
           value={typeof value === "number" ? (kind === "ratio" ? Number((value * 100).toFixed(4)) : value) : ""}
           onChange={(next) => {
-            if (next === "") set(field.open ? null : 0);
+            if (next === "" && asItIs) reset();
+            else if (next === "") set(field.open ? null : 0);
             else set(kind === "ratio" ? Number(next) / 100 : Number(next));
           }}
           rightSection={<Unit kind={kind} value={value} />}

@@ -1,180 +1,212 @@
-import { NativeSelect, NumberInput, Switch, TextInput } from "@mantine/core";
+import { NativeSelect } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { IconAlertTriangle } from "@tabler/icons-react";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { type ReactNode, useState } from "react";
+import { useEffect, useState } from "react";
 import { api, type Schema } from "@/api/client";
-import { formatNumber, useLanguage, useMessages } from "@/i18n/language";
+import { Problem } from "@/api/problem";
+import { useLanguage, useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
+import { PolicyForm } from "@/policy/policy-form";
 import type { Selection } from "@/tasks/selection";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
-import { JsonEditor, parseJson } from "@/ui/json";
+import { parseJson } from "@/ui/json";
 import { sayDone } from "@/ui/say";
 import { Failed, Loading } from "@/ui/states";
+import { Figure, firstTarget, HoursFields, KINDS, Option, TargetFields } from "./fields";
+import {
+  type Action,
+  asRedrive,
+  COUNTERS,
+  changes,
+  Faults,
+  FIRST_PATCH,
+  FORM,
+  type Form,
+  ORDERS,
+  type Preview,
+  RAMP,
+  STOP,
+} from "./form";
 import { messages } from "./messages";
+import { PayloadPatch } from "./payload-patch";
+import { PreviewOf } from "./preview";
 import classes from "./redrive-dialog.module.css";
 
-const SETTLED_MS = 400;
-const SHARES = 6;
-const WRITTEN = ["policy", "target", "payload_patch"] as const;
-const ORDERS = ["oldest", "newest", "priority"] as const;
+const SETTLED_MS = 300;
+const FIELDS = [
+  "rate_per_second",
+  "concurrency",
+  "max_items",
+  "ramp",
+  "stop",
+  "window",
+  "policy",
+  "target",
+  "payload_patch",
+];
 
-/** Replays many dead tasks: counts them first, and says how fast, in which order and when it stops by itself. */
-export function RedriveDialog({ selection, onClose }: { selection: Selection; onClose: () => void }) {
+/** Does something with many tasks: counts them first, and says how fast, in which order and when it stops by itself. */
+export function RedriveDialog({
+  action = "replay",
+  selection,
+  onDone,
+  onClose,
+}: {
+  action?: Action;
+  selection: Selection;
+  onDone?: () => void;
+  onClose: () => void;
+}) {
   const t = useMessages(messages);
+  const spoken = useLanguage();
   const navigate = useNavigate();
-  const [rate, setRate] = useState(10);
-  const [concurrency, setConcurrency] = useState(100);
-  const [most, setMost] = useState<number | null>(null);
-  const [order, setOrder] = useState<(typeof ORDERS)[number]>("oldest");
-  const [doubling, setDoubling] = useState<number | null>(10);
-  const [stop, setStop] = useState<{ ratio: number; minimum: number } | null>({ ratio: 0.5, minimum: 20 });
-  const [hours, setHours] = useState<{ start: string; end: string; timezone: string } | null>(null);
-  const [counters, setCounters] = useState<"reset" | "keep">("reset");
-  const [texts, setTexts] = useState<Record<(typeof WRITTEN)[number], string>>({
-    policy: "null",
-    target: "null",
-    payload_patch: "null",
-  });
-  const parsed = WRITTEN.map((name) => [name, parseJson(texts[name])] as const);
-  const broken = parsed.some(([, value]) => "why" in value);
-  const written = Object.fromEntries(parsed.map(([name, value]) => [name, "value" in value ? value.value : null]));
-  const request = {
-    action: "replay",
-    selection,
-    rate_per_second: rate,
-    concurrency,
-    max_items: most,
-    order,
-    ...(doubling === null ? { ramp: null } : { ramp: { doubling_seconds: doubling } }),
-    stop,
-    window: hours,
-    counters,
-    ...written,
-  } as unknown as Schema<"RedriveRequest">;
+  const [form, setForm] = useState(FORM);
+  const change = (part: Partial<Form>) => setForm((now) => ({ ...now, ...part }));
+  const request = asRedrive(action, selection, form);
+  const idle = action === "change_policy" && !changes(form.policy);
+  const broken = form.patch !== null && "why" in parseJson(form.patch);
   const [asked] = useDebouncedValue(JSON.stringify(request), SETTLED_MS);
   const preview = useQuery({
     queryKey: ["redrive", "preview", asked],
-    queryFn: async () => {
+    queryFn: async ({ signal }) => {
       const body = { ...(JSON.parse(asked) as Schema<"RedriveRequest">), dry_run: true };
-      const { data } = await api.POST("/v1/redrives", { body });
-      return data as Schema<"RedrivePreview">;
+      const { data } = await api.POST("/v1/redrives", { body, signal });
+      return data as Preview;
     },
     placeholderData: keepPreviousData,
+    gcTime: 0,
   });
-  const found = preview.data;
+  // What was counted last stays in sight while a field is being mended.
+  const [found, setFound] = useState<Preview>();
+  const counted = preview.data;
+  useEffect(() => setFound((last) => counted ?? last), [counted]);
+  const refusal = preview.error ? Problem.of(preview.error) : null;
+  const faults = new Faults(refusal?.errors ?? []);
+  const elsewhere = refusal?.errors.every(({ field }) => !FIELDS.includes(field.split(/[.[]/)[0] ?? "")) ?? false;
+  const settled = asked === JSON.stringify(request) && !preview.isPlaceholderData && !preview.isFetching;
+  const title = found ? t.submit[action](found.count) : t.action[action];
 
   async function begin(reason: string | null) {
     const { data } = await api.POST("/v1/redrives", { body: { ...request, reason } });
     const made = data as Schema<"RedriveResource">;
+    onDone?.();
     sayDone(t.begun(made.counts.total));
     await navigate({ to: "/redrives/$redriveId", params: { redriveId: made.id } });
   }
-  const number = (label: string, value: number | null, set: (value: number) => void, more: object = {}) => (
-    <NumberInput
-      label={label}
-      size="xs"
-      min={1}
-      hideControls
-      allowNegative={false}
-      value={value ?? ""}
-      onChange={(next) => {
-        if (next !== "") set(Number(next));
-      }}
-      {...more}
-    />
-  );
   return (
     <ConfirmDialog
-      title={t.title}
-      action={found ? t.submit(found.count) : t.title}
-      size={680}
+      title={title}
+      action={title}
+      danger={action === "cancel" || action === "delete"}
+      size={720}
       askReason
-      disabled={!found || found.count === 0 || broken || preview.isPlaceholderData || preview.isError}
+      note={
+        found && found.count > 0 && !refusal
+          ? t.note(found.count, found.estimate_seconds === null ? null : formatDuration(found.estimate_seconds, spoken))
+          : refusal && !elsewhere && t.mend
+      }
+      disabled={!found || found.count === 0 || idle || broken || !settled || refusal !== null}
       onConfirm={begin}
       onClose={onClose}
     >
       <div className={classes.fields}>
-        {preview.error ? (
-          <Failed error={preview.error} onRetry={() => void preview.refetch()} />
+        {refusal && elsewhere ? (
+          <Failed error={refusal} onRetry={refusal.passing ? () => void preview.refetch() : undefined} />
         ) : found ? (
-          <Preview found={found} />
+          <PreviewOf
+            stale={!settled || refusal !== null}
+            found={found}
+            action={action}
+            keep={action === "replay" && form.counters === "keep"}
+          />
         ) : (
-          <Loading rows={3} />
+          !refusal && <Loading rows={3} />
         )}
         <div className={classes.row}>
-          {number(t.rate, rate, setRate, { min: 0.001, max: 1000 })}
-          {number(t.concurrency, concurrency, setConcurrency, { max: 10_000, allowDecimal: false })}
-          {number(t.maxItems, most, setMost, {
-            placeholder: t.all,
-            allowDecimal: false,
-            onChange: (next: number | string) => setMost(next === "" ? null : Number(next)),
-          })}
+          <Figure
+            label={t.rate}
+            value={form.rate}
+            error={faults.at("rate_per_second")}
+            onChange={(rate) => change({ rate })}
+          />
+          <Figure
+            label={t.concurrency}
+            whole
+            value={form.concurrency}
+            error={faults.at("concurrency")}
+            onChange={(concurrency) => change({ concurrency })}
+          />
+          <Figure
+            label={t.maxItems}
+            whole
+            placeholder={t.all}
+            value={form.most}
+            error={faults.at("max_items")}
+            onChange={(most) => change({ most })}
+          />
           <NativeSelect
             label={t.order}
             size="xs"
-            value={order}
-            onChange={(event) => setOrder(event.currentTarget.value as typeof order)}
+            value={form.order}
+            onChange={(event) => change({ order: event.currentTarget.value as Form["order"] })}
             data={ORDERS.map((value) => ({ value, label: t.orders[value] }))}
           />
         </div>
-        <Option label={t.ramp} on={doubling !== null} onSwitch={(on) => setDoubling(on ? 10 : null)}>
-          {number(t.doubling, doubling, setDoubling)}
-        </Option>
-        <Option label={t.stop} on={stop !== null} onSwitch={(on) => setStop(on ? { ratio: 0.5, minimum: 20 } : null)}>
-          {stop && (
-            <>
-              {number(t.stopRatio, Math.round(stop.ratio * 100), (value) => setStop({ ...stop, ratio: value / 100 }), {
-                max: 100,
-              })}
-              {number(t.stopMinimum, stop.minimum, (minimum) => setStop({ ...stop, minimum }), { allowDecimal: false })}
-            </>
-          )}
-        </Option>
+        <Ramp form={form} onChange={change} faults={faults} replay={action === "replay"} />
+        {action === "replay" && <Stop form={form} onChange={change} faults={faults} />}
+        {action === "change_policy" && <PolicyPart form={form} onChange={change} faults={faults} />}
         <details className={classes.more}>
-          <summary>{t.advanced}</summary>
+          <summary>{action === "replay" ? t.advanced : t.advancedHours}</summary>
           <div className={classes.fields}>
             <Option
               label={t.hours}
-              on={hours !== null}
-              onSwitch={(on) =>
-                setHours(
-                  on
-                    ? { start: "22:00", end: "06:00", timezone: Intl.DateTimeFormat().resolvedOptions().timeZone }
-                    : null,
-                )
-              }
+              on={form.hours !== null}
+              onSwitch={(on) => change({ hours: on ? nightHours() : null })}
+              error={faults.rest("window", ["start", "end", "timezone"])}
             >
-              {hours &&
-                (["start", "end", "timezone"] as const).map((name) => (
-                  <TextInput
-                    key={name}
-                    size="xs"
-                    type={name === "timezone" ? "text" : "time"}
-                    label={{ start: t.from, end: t.until, timezone: t.zone }[name]}
-                    value={hours[name]}
-                    onChange={(event) => setHours({ ...hours, [name]: event.currentTarget.value })}
-                  />
-                ))}
+              {form.hours && <HoursFields hours={form.hours} faults={faults} onChange={(hours) => change({ hours })} />}
             </Option>
-            <NativeSelect
-              label={t.counters}
-              size="xs"
-              value={counters}
-              onChange={(event) => setCounters(event.currentTarget.value as typeof counters)}
-              data={(["reset", "keep"] as const).map((value) => ({ value, label: t.countersOf[value] }))}
-            />
-            {WRITTEN.map((name) => (
-              <JsonEditor
-                key={name}
-                rows={6}
-                label={{ policy: t.policy, target: t.target, payload_patch: t.patch }[name]}
-                description={t.nullHint}
-                text={texts[name]}
-                onChange={(text) => setTexts({ ...texts, [name]: text })}
-              />
-            ))}
+            {action === "replay" && (
+              <>
+                <div className={classes.row}>
+                  <NativeSelect
+                    label={t.counters}
+                    size="xs"
+                    value={form.counters}
+                    onChange={(event) => change({ counters: event.currentTarget.value as Form["counters"] })}
+                    data={COUNTERS.map((value) => ({ value, label: t.countersOf[value] }))}
+                  />
+                  <NativeSelect
+                    label={t.target}
+                    size="xs"
+                    value={form.target?.kind ?? ""}
+                    onChange={(event) => change({ target: firstTarget(event.currentTarget.value) })}
+                    data={[
+                      { value: "", label: t.asItIs },
+                      ...KINDS.map((value) => ({ value, label: t.targets[value] })),
+                    ]}
+                  />
+                </div>
+                {form.target && (
+                  <TargetFields target={form.target} faults={faults} onChange={(target) => change({ target })} />
+                )}
+                <PolicyPart form={form} onChange={change} faults={faults} foldable />
+                <Option
+                  label={t.changePayload}
+                  on={form.patch !== null}
+                  onSwitch={(on) => change({ patch: on ? FIRST_PATCH : null })}
+                >
+                  <PayloadPatch
+                    text={form.patch ?? ""}
+                    error={faults.rest("payload_patch")}
+                    selection={selection}
+                    order={form.order}
+                    onChange={(patch) => change({ patch })}
+                  />
+                </Option>
+              </>
+            )}
           </div>
         </details>
       </div>
@@ -182,74 +214,118 @@ export function RedriveDialog({ selection, onClose }: { selection: Selection; on
   );
 }
 
-function Preview({ found }: { found: Schema<"RedrivePreview"> }) {
+interface PartProps {
+  form: Form;
+  onChange: (part: Partial<Form>) => void;
+  faults: Faults;
+}
+
+function Ramp({ form, onChange, faults, replay }: PartProps & { replay: boolean }) {
   const t = useMessages(messages);
-  const spoken = useLanguage();
-  if (found.count === 0) return <p>{t.none}</p>;
+  const { ramp } = form;
   return (
-    <>
-      <div className={classes.count}>
-        <span>
-          <b>{t.count(found.count)}</b> {found.matched > found.count && t.limited(found.matched)} {t.countText}
-        </span>
-        <span>
-          {found.estimate_seconds === null ? t.takesLong : t.takes(formatDuration(found.estimate_seconds, spoken))}
-        </span>
-      </div>
-      {found.warnings.map((warning) => (
-        <div key={warning} className={classes.warning} role="note">
-          <IconAlertTriangle size={15} aria-hidden />
-          {warning}
+    <Option
+      label={replay ? t.ramp : t.rampPlain}
+      on={ramp !== null}
+      onSwitch={(on) => onChange({ ramp: on ? RAMP : null })}
+      error={faults.rest("ramp", Object.keys(RAMP))}
+    >
+      {ramp && (
+        <div className={classes.row}>
+          <Figure
+            label={t.first}
+            unit={t.perSecond}
+            value={ramp.first_per_second}
+            error={faults.at("ramp.first_per_second")}
+            onChange={(first_per_second) => onChange({ ramp: { ...ramp, first_per_second } })}
+          />
+          <Figure
+            label={t.doubling}
+            unit="s"
+            value={ramp.doubling_seconds}
+            error={faults.at("ramp.doubling_seconds")}
+            onChange={(doubling_seconds) => onChange({ ramp: { ...ramp, doubling_seconds } })}
+          />
+          {replay && (
+            <Figure
+              label={t.halving}
+              percent
+              value={ramp.failure_ratio}
+              error={faults.at("ramp.failure_ratio")}
+              onChange={(failure_ratio) => onChange({ ramp: { ...ramp, failure_ratio } })}
+            />
+          )}
         </div>
-      ))}
-      <div className={classes.shares}>
-        <Shares
-          title={t.byScene}
-          of={found.by_scene.map(({ group, scene, count }) => [`${group} / ${scene}`, count])}
-        />
-        <Shares
-          title={t.byError}
-          of={found.by_error.map(({ error_type, message, count }) => [
-            [error_type, message].filter(Boolean).join(": ") || t.noError,
-            count,
-          ])}
-        />
-      </div>
-    </>
+      )}
+    </Option>
   );
 }
 
-function Shares({ title, of }: { title: string; of: readonly (readonly [string, number])[] }) {
+function Stop({ form, onChange, faults }: PartProps) {
+  const t = useMessages(messages);
+  const { stop } = form;
   return (
-    <div>
-      <h3>{title}</h3>
-      <ul>
-        {of.slice(0, SHARES).map(([name, count]) => (
-          <li key={name}>
-            <span title={name}>{name}</span>
-            <b>{formatNumber(count)}</b>
-          </li>
-        ))}
-      </ul>
-    </div>
+    <Option
+      label={t.stop}
+      on={stop !== null}
+      onSwitch={(on) => onChange({ stop: on ? STOP : null })}
+      error={faults.rest("stop", Object.keys(STOP))}
+    >
+      {stop && (
+        <div className={classes.row}>
+          <Figure
+            label={t.stopRatio}
+            percent
+            value={stop.ratio}
+            error={faults.at("stop.ratio")}
+            onChange={(ratio) => onChange({ stop: { ...stop, ratio } })}
+          />
+          <Figure
+            label={t.stopMinimum}
+            unit={t.tasks}
+            whole
+            value={stop.minimum}
+            error={faults.at("stop.minimum")}
+            onChange={(minimum) => onChange({ stop: { ...stop, minimum } })}
+          />
+        </div>
+      )}
+    </Option>
   );
 }
 
-function Option({
-  label,
-  on,
-  onSwitch,
-  children,
-}: {
-  label: string;
-  on: boolean;
-  onSwitch: (on: boolean) => void;
-  children: ReactNode;
-}) {
+/** Parts of the policy that become each task's own; what is not set stays as each task has it. */
+function PolicyPart({ form, onChange, faults, foldable }: PartProps & { foldable?: boolean }) {
+  const t = useMessages(messages);
+  const [on, setOn] = useState(!foldable);
+  const fields = (
+    <PolicyForm
+      sections={["schedule", "bounds"]}
+      parts={form.policy}
+      asItIs={t.asItIs}
+      problems={faults.below("policy")}
+      onChange={(policy) => onChange({ policy })}
+    />
+  );
+  if (!foldable) return fields;
   return (
-    <div className={classes.fields}>
-      <Switch size="sm" label={label} checked={on} onChange={(event) => onSwitch(event.currentTarget.checked)} />
-      {on && <div className={classes.row}>{children}</div>}
-    </div>
+    <Option
+      label={t.changePolicy}
+      hint={t.changePolicyHint}
+      on={on}
+      onSwitch={(next) => {
+        setOn(next);
+        onChange({ policy: {} });
+      }}
+    >
+      {fields}
+    </Option>
   );
 }
+
+const nightHours = () => ({
+  start: "22:00",
+  end: "06:00",
+  timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  days: [],
+});

@@ -18,6 +18,8 @@ export interface ConfirmDialogProps {
   /** Ask for a reason, which `onConfirm` gets. */
   askReason?: boolean;
   disabled?: boolean;
+  /** Stands beside the buttons: what the last look should be at. */
+  note?: ReactNode;
   /** This step is not the last one: the dialog stays after it. */
   keepOpen?: boolean;
   size?: number;
@@ -34,6 +36,7 @@ export function ConfirmDialog({
   typed,
   askReason,
   disabled,
+  note,
   keepOpen,
   size = 460,
   onConfirm,
@@ -104,6 +107,7 @@ export function ConfirmDialog({
           </div>
         )}
         <div className={classes.buttons}>
+          {note && <span className={classes.note}>{note}</span>}
           <Button size="sm" onClick={onClose}>
             {t.cancel}
           </Button>

@@ -115,6 +115,23 @@ async def test_what_cannot_be_is_refused(api: Api, request_: dict[str, Any], fie
     assert (problem["errors"][0]["field"], problem["errors"][0]["message"][: len(message)]) == (field, message)
 
 
+async def test_each_option_that_is_wrong_is_told(api: Api) -> None:
+    wrong: dict[str, Any] = {
+        "window": {"start": "22:00", "end": "06:00", "timezone": "Europe/Nowhere"},
+        "target": {"kind": "webhook", "url": "ftp://pay.example"},
+        "policy": {"max_attempts": 0},
+        "stop": {"ratio": 2},
+    }
+    answer = await api.post("/v1/redrives", {"selection": {"group": "orders"}, **wrong, "dry_run": True})
+
+    assert {error["field"] for error in answer.json()["errors"]} == {
+        "window.timezone",
+        "target.url",
+        "policy.max_attempts",
+        "stop.ratio",
+    }
+
+
 async def test_it_is_paused_changed_resumed_and_aborted_while_temporal_is_away(api: Api, database: Database) -> None:
     await dead(api, database, 2)
     path = f"/v1/redrives/{(await start(api))['id']}"

@@ -19,14 +19,14 @@ export function useColumns(): Column<Task>[] {
     {
       id: "status",
       header: c.status,
-      width: "152px",
+      width: "146px",
       fixed: true,
       cell: (task) => <StatusBadge status={task.status} deadReason={task.dead_reason} />,
     },
     {
       id: "operation",
       header: c.operation,
-      width: "minmax(180px, 1.1fr)",
+      width: "minmax(170px, 1.1fr)",
       fixed: true,
       cell: (task) => (
         <Link to="/tasks/$taskId" params={{ taskId: task.id }} className={classes.operation}>
@@ -51,7 +51,7 @@ export function useColumns(): Column<Task>[] {
     {
       id: "attempts",
       header: c.attempts,
-      width: "92px",
+      width: "84px",
       align: "right",
       sort: { ascending: "attempts", descending: "-attempts" },
       cell: (task) => (
@@ -64,7 +64,7 @@ export function useColumns(): Column<Task>[] {
     {
       id: "next",
       header: c.next,
-      width: "122px",
+      width: "108px",
       align: "right",
       sort: { ascending: "next_attempt_at", descending: "-next_attempt_at" },
       cell: (task) =>
@@ -73,7 +73,7 @@ export function useColumns(): Column<Task>[] {
     {
       id: "updated",
       header: c.updated,
-      width: "104px",
+      width: "92px",
       align: "right",
       sort: { ascending: "updated_at", descending: "-updated_at" },
       cell: (task) => <Time at={task.updated_at} />,

@@ -61,14 +61,15 @@ export function formatExact(at: Date, spoken: Language = language.get()): string
   return text.format(at);
 }
 
-/** Write the time of day, and the date when it is not today. */
-export function formatMoment(at: Date, now: number, spoken: Language = language.get()): string {
+/** Write the time of day, down to the millisecond when it is asked for, and the date when it is not today. */
+export function formatMoment(at: Date, now: number, spoken: Language = language.get(), fine = false): string {
   const sameDay = new Date(now).toDateString() === at.toDateString();
   return new Intl.DateTimeFormat(spoken === "zh" ? "zh-CN" : "en-GB", {
     ...(sameDay ? {} : { month: "short", day: "numeric" }),
     hour: "2-digit",
     minute: "2-digit",
     second: "2-digit",
+    ...(fine ? { fractionalSecondDigits: 3 } : {}),
     hourCycle: "h23",
   }).format(at);
 }

@@ -30,8 +30,10 @@ function Value({ name, value, depth, last = true }: { name?: string; value: unkn
     return (
       <div className={classes.line}>
         {label}
-        <span data-type={value === null ? "null" : typeof value}>{JSON.stringify(value) ?? "undefined"}</span>
-        {comma}
+        <span>
+          <span data-type={value === null ? "null" : typeof value}>{JSON.stringify(value) ?? "undefined"}</span>
+          {comma}
+        </span>
       </div>
     );
   }
@@ -104,6 +106,12 @@ export function parseJson(text: string): { value: unknown } | { why: string } {
   } catch (error) {
     return { why: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** A text with the lines of JSON, where it is JSON. */
+export function prettyJson(text: string): string {
+  const parsed = parseJson(text);
+  return "value" in parsed ? JSON.stringify(parsed.value, null, 2) : text;
 }
 
 /** A text field for a JSON value. The text is kept as typed; `parseJson` tells whether it can be sent. */

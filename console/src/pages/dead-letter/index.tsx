@@ -16,6 +16,7 @@ import { formatNumber, useMessages } from "@/i18n/language";
 import { RedriveDialog } from "@/redrives/redrive-dialog";
 import { CodeBlock } from "@/ui/code";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
+import { prettyJson } from "@/ui/json";
 import { Facts, Page, Panel } from "@/ui/page";
 import { Rows } from "@/ui/rows";
 import { sayDone, sayProblem } from "@/ui/say";
@@ -29,6 +30,7 @@ import { messages } from "./messages";
 const route = getRouteApi("/dead-letters/$fingerprint");
 const MUTE_MS = 8 * 3_600_000;
 const PURGED_AT_ONCE = 10_000;
+const MOST_ATTEMPTS = 500;
 
 export default function DeadLetterPage() {
   const t = useMessages(messages);
@@ -122,7 +124,7 @@ export default function DeadLetterPage() {
               <Menu.Item onClick={() => void download(fingerprint, "csv")}>{t.exportCsv}</Menu.Item>
             </Menu.Dropdown>
           </Menu>
-          <Button color="red" leftSection={<IconTrash size={15} />} onClick={() => setDialog("purge")}>
+          <Button variant="subtle" color="red" leftSection={<IconTrash size={15} />} onClick={() => setDialog("purge")}>
             {t.purge}
           </Button>
         </>
@@ -174,9 +176,16 @@ export default function DeadLetterPage() {
             />
           </Panel>
           <Panel title={t.scenes}>
-            <Facts
-              facts={group.scenes.map(({ group: name, scene, count }) => [`${name} / ${scene}`, formatNumber(count)])}
-            />
+            <ul className={classes.shares}>
+              {group.scenes.map(({ group: name, scene, count }) => (
+                <li key={`${name}/${scene}`}>
+                  <Link to="/groups/$group/scenes/$scene" params={{ group: name, scene }}>
+                    {name} / {scene}
+                  </Link>
+                  <b>{formatNumber(count)}</b>
+                </li>
+              ))}
+            </ul>
           </Panel>
         </div>
       </div>
@@ -189,7 +198,12 @@ export default function DeadLetterPage() {
 /** The error of one of them, as its last attempt told it. */
 function Sample({ taskId, message }: { taskId: string; message: string | null }) {
   const t = useMessages(messages);
-  const task = $api.useQuery("get", "/v1/tasks/{task_id}", { params: { path: { task_id: taskId } } });
+  const path = { task_id: taskId };
+  const task = $api.useQuery("get", "/v1/tasks/{task_id}", { params: { path } });
+  const attempts = $api.useQuery("get", "/v1/tasks/{task_id}/attempts", {
+    params: { path, query: { limit: MOST_ATTEMPTS } },
+  });
+  const answer = attempts.data?.items.findLast(({ response }) => response)?.response;
   return (
     <Panel
       title={t.sample}
@@ -200,10 +214,14 @@ function Sample({ taskId, message }: { taskId: string; message: string | null })
       }
     >
       <p className={classes.message}>{task.data?.last_error?.message ?? message}</p>
-      {task.data?.last_error?.stack ? (
-        <CodeBlock label={t.stack}>{task.data.last_error.stack}</CodeBlock>
-      ) : (
-        <p className={classes.quiet}>{t.noStack}</p>
+      {task.data?.last_error?.stack && <CodeBlock label={t.stack}>{task.data.last_error.stack}</CodeBlock>}
+      {answer && (
+        <>
+          <h3 className={classes.subtitle}>{t.answer}</h3>
+          <CodeBlock wrap label={t.answer}>
+            {prettyJson(answer)}
+          </CodeBlock>
+        </>
       )}
     </Panel>
   );

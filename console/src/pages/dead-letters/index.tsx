@@ -7,7 +7,7 @@ import { api, type Schema } from "@/api/client";
 import { formatNumber, useMessages } from "@/i18n/language";
 import { RedriveDialog } from "@/redrives/redrive-dialog";
 import { messages as taskMessages } from "@/tasks/messages";
-import { readSelection, selectionQuery, useSelection, useTaskFields } from "@/tasks/selection";
+import { readSelection, selectionQuery, suggestTasks, useSelection, useTaskFields } from "@/tasks/selection";
 import { Page, Panel } from "@/ui/page";
 import { QueryBar } from "@/ui/query-bar";
 import { sayDone, sayProblem } from "@/ui/say";
@@ -32,7 +32,7 @@ export default function DeadLettersPage() {
   const [redriving, setRedriving] = useState(false);
   const fields = useTaskFields().filter(({ name }) => name !== "status" && name !== "next");
   const { problem } = useSelection(q, fields);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the fields' completions change, their names do not
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the fields are the same words in each language
   const selection = useMemo(() => readSelection(q, fields, Date.now()), [q]);
   const narrowed = selectionQuery(selection);
   const groups = useInfiniteQuery({
@@ -112,6 +112,7 @@ export default function DeadLettersPage() {
         fields={fields}
         placeholder={p.deadPlaceholder}
         problem={problem}
+        suggest={suggestTasks}
       />
       <Panel flush>
         <Result query={groups} rows={10}>
@@ -158,6 +159,7 @@ function Row({
 }) {
   const t = useMessages(messages);
   const muted = group.muted_until !== null && Date.parse(group.muted_until) > Date.now();
+  const several = group.scenes.length > 1;
   return (
     <li className={classes.row} data-seen={group.acknowledged || undefined}>
       <div className={classes.what}>
@@ -181,11 +183,11 @@ function Row({
             </Badge>
           )}
         </div>
-        <div className={classes.message}>{group.message}</div>
+        <div className={classes.message}>{shownMessage(group)}</div>
         <div className={classes.where}>
           {group.scenes
             .slice(0, SCENES)
-            .map(({ group: name, scene, count }) => `${name} / ${scene} ${formatNumber(count)}`)
+            .map(({ group: name, scene, count }) => `${name} / ${scene}${several ? ` (${formatNumber(count)})` : ""}`)
             .join(" · ")}{" "}
           {group.scenes.length > SCENES && t.moreScenes(group.scenes.length - SCENES)}
         </div>
@@ -204,5 +206,13 @@ function Row({
         {group.acknowledged ? t.takeBack : t.acknowledge}
       </Button>
     </li>
+  );
+}
+
+/** Its message as a person reads it: what varies between its tasks is left open, and the status of an answer is known. */
+function shownMessage({ error_type, message }: Group): string | null {
+  const status = /^http\.(\d{3})$/.exec(error_type ?? "")?.[1];
+  return (
+    (status ? message?.replace("<n>", status) : message)?.replace(/<(?:n|value|url|email|uuid)>/g, "…") ?? null
   );
 }

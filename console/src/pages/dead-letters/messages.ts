@@ -31,7 +31,7 @@ export const messages = defineMessages(
   {
     title: "死信",
     matching: (n, exact) => `${exact ? "" : "超过 "}${formatNumber(n, "zh")} 个任务已死亡`,
-    redriveAll: "重驱所有匹配项",
+    redriveAll: "重投所有匹配项",
     sort: "排序",
     sorts: { "-count": "数量最多", "-last_seen": "最近发生", "-first_seen": "最新错误" },
     shown: "范围",

@@ -1,13 +1,16 @@
 import { Button, NumberInput, UnstyledButton } from "@mantine/core";
-import { IconGauge, IconPlayerPause, IconPlayerPlay, IconPlayerStop } from "@tabler/icons-react";
+import { IconExternalLink, IconGauge, IconPlayerPause, IconPlayerPlay, IconPlayerStop } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { $api, api, type Schema } from "@/api/client";
 import { useLive } from "@/api/events";
-import { formatNumber, useMessages } from "@/i18n/language";
+import { formatNumber, useLanguage, useMessages } from "@/i18n/language";
+import { formatDuration } from "@/i18n/time";
 import { messages as redriveMessages } from "@/redrives/messages";
 import { isOpen, Progress, type Redrive, RedriveBadge } from "@/redrives/redrive-state";
+import { type Selection, writeSelection } from "@/tasks/selection";
+import { targetText } from "@/tasks/target";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { JsonView } from "@/ui/json";
 import { Facts, Page, Panel } from "@/ui/page";
@@ -29,6 +32,7 @@ const TONES = {
   skipped: "quiet",
   failed: "warn",
 } as const;
+const PAGE = 50;
 type Dialog = "pause" | "resume" | "abort" | "change";
 
 export default function RedrivePage() {
@@ -52,7 +56,6 @@ export default function RedrivePage() {
   }
   const { counts, options } = redrive;
   const open = isOpen(redrive);
-  const stop = options.stop as Schema<"StopRule"> | null;
   return (
     <Page
       title={`${r.action[redrive.action]} ${redrive.group ?? ""}`}
@@ -98,27 +101,7 @@ export default function RedrivePage() {
       <div className={classes.columns}>
         <Items redrive={redrive} />
         <Panel title={t.facts}>
-          <Facts
-            facts={[
-              [t.reason, redrive.reason],
-              [t.author, redrive.author],
-              [t.began, <Time key="began" at={redrive.started_at ?? redrive.created_at} />],
-              [t.ended, redrive.finished_at && <Time key="ended" at={redrive.finished_at} />],
-              [t.rate, formatNumber(options.rate_per_second)],
-              [t.concurrency, formatNumber(options.concurrency)],
-              [t.order, r.orders[options.order]],
-              [t.stop, stop ? t.stopText(Math.round((stop.ratio ?? 0) * 100), stop.minimum ?? 0) : t.never],
-              [t.selection, <JsonView key="selection" value={meant(redrive.selection)} label={t.selection} />],
-              [
-                t.workflow,
-                redrive.temporal_url && (
-                  <a key="workflow" className={classes.link} href={redrive.temporal_url}>
-                    {t.openWorkflow}
-                  </a>
-                ),
-              ],
-            ]}
-          />
+          <Terms redrive={redrive} />
         </Panel>
       </div>
       {dialog && dialog !== "change" && (
@@ -212,12 +195,12 @@ function Items({ redrive }: { redrive: Redrive }) {
   const items = useInfiniteQuery({
     queryKey: ["redrive", redrive.id, "items", outcome],
     queryFn: async ({ pageParam }) => {
-      const query = { outcome: outcome && [outcome], limit: 50, cursor: pageParam };
+      const query = { outcome: outcome && [outcome], limit: PAGE, cursor: pageParam };
       const { data } = await api.GET("/v1/redrives/{redrive_id}/items", {
         params: { path: { redrive_id: redrive.id }, query },
       });
       if (!data) throw new Error("the tasks of the redrive came back empty");
-      return data;
+      return { ...data, names: await namesOf(data.items.map(({ task_id }) => task_id)) };
     },
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next_cursor ?? undefined,
@@ -248,13 +231,12 @@ function Items({ redrive }: { redrive: Redrive }) {
               <Rows
                 label={t.tasks}
                 head={[t.task, t.outcome, t.why, t.endedAt]}
-                rows={pages
-                  .flatMap((page) => page.items)
-                  .map((item) => ({
+                rows={pages.flatMap((page) =>
+                  page.items.map((item) => ({
                     key: item.task_id,
                     cells: [
                       <Link key="task" to="/tasks/$taskId" params={{ taskId: item.task_id }}>
-                        <code>…{item.task_id.slice(-8)}</code>
+                        <code>{page.names.get(item.task_id) ?? `…${item.task_id.slice(-8)}`}</code>
                       </Link>,
                       <Badge key="outcome" tone={TONES[item.outcome]}>
                         {r.outcome[item.outcome]}
@@ -262,7 +244,8 @@ function Items({ redrive }: { redrive: Redrive }) {
                       item.why,
                       <Time key="ended" at={item.finished_at} />,
                     ],
-                  }))}
+                  })),
+                )}
               />
               {items.hasNextPage && (
                 <Button m="sm" onClick={() => void items.fetchNextPage()} loading={items.isFetchingNextPage}>
@@ -279,9 +262,91 @@ function Items({ redrive }: { redrive: Redrive }) {
   );
 }
 
-/** What a selection asks for: a field that is null or empty asks for nothing. */
-function meant(selection: unknown): Record<string, unknown> {
-  const says = (value: unknown) =>
-    value !== null && value !== undefined && !(typeof value === "object" && Object.keys(value).length === 0);
-  return Object.fromEntries(Object.entries(selection ?? {}).filter(([, value]) => says(value)));
+/** What people call the tasks: their business keys, as far as they have some. */
+async function namesOf(ids: string[]): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const { data } = await api.GET("/v1/tasks", { params: { query: { ids, limit: PAGE } } });
+  return new Map(data?.items.flatMap(({ id, business_key }) => (business_key ? [[id, business_key]] : [])));
+}
+
+/** Whose it is, which tasks it means, how fast it goes and what it changes of each. */
+function Terms({ redrive }: { redrive: Redrive }) {
+  const t = useMessages(messages);
+  const r = useMessages(redriveMessages);
+  const spoken = useLanguage();
+  const { options } = redrive;
+  const stop = options.stop as Schema<"StopRule"> | null;
+  const ramp = options.ramp as Schema<"RampRule"> | null;
+  const hours = options.window as Schema<"Hours"> | null;
+  const replay = redrive.action === "replay";
+  return (
+    <>
+      <Facts
+        facts={[
+          [t.selection, <Meant key="selection" of={redrive} />],
+          [t.reason, redrive.reason],
+          [t.author, redrive.author],
+          [t.began, <Time key="began" at={redrive.started_at ?? redrive.created_at} />],
+          [t.ended, redrive.finished_at && <Time key="ended" at={redrive.finished_at} />],
+          [t.rate, formatNumber(options.rate_per_second, spoken)],
+          [
+            t.ramp,
+            ramp
+              ? t.rampText(ramp.first_per_second ?? 0, formatDuration(ramp.doubling_seconds ?? 0, spoken))
+              : t.fullRate,
+          ],
+          [t.concurrency, formatNumber(options.concurrency, spoken)],
+          ...(hours ? [[t.hours, hoursText(hours)] as const] : []),
+          ...(options.max_items === null ? [] : [[t.maxItems, formatNumber(options.max_items, spoken)] as const]),
+          [t.order, r.orders[options.order]],
+          ...(replay
+            ? [
+                [t.stop, stop ? t.stopText(Math.round((stop.ratio ?? 0) * 100), stop.minimum ?? 0) : t.never] as const,
+                [t.counters, r.countersOf[options.counters]] as const,
+              ]
+            : []),
+          ...(options.target
+            ? [[t.target, <code key="target">{targetText({ target: options.target, executor: null })}</code>] as const]
+            : []),
+          [
+            t.workflow,
+            redrive.temporal_url && (
+              <a key="workflow" className={classes.link} href={redrive.temporal_url} target="_blank" rel="noreferrer">
+                {t.openWorkflow} <IconExternalLink size={13} aria-hidden />
+              </a>
+            ),
+          ],
+        ]}
+      />
+      {options.policy && (
+        <div className={classes.document}>
+          <h3>{t.policy}</h3>
+          <JsonView value={options.policy} label={t.policy} />
+        </div>
+      )}
+      {options.payload_patch && (
+        <div className={classes.document}>
+          <h3>{t.patch}</h3>
+          <JsonView value={options.payload_patch} label={t.patch} />
+        </div>
+      )}
+    </>
+  );
+}
+
+/** The tasks that it means, as the filter that finds them. */
+function Meant({ of }: { of: Redrive }) {
+  const t = useMessages(messages);
+  const selection = of.selection as Selection;
+  if (selection.ids?.length) return t.chosen(selection.ids.length);
+  const q = writeSelection(selection);
+  return (
+    <Link className={classes.link} to="/tasks" search={{ q }}>
+      <code>{q}</code>
+    </Link>
+  );
+}
+
+function hoursText({ start, end, timezone, days }: Schema<"Hours">): string {
+  return [`${start}–${end} ${timezone ?? "UTC"}`, ...(days?.length ? [days.join(", ")] : [])].join(", ");
 }

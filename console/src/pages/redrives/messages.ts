@@ -19,7 +19,7 @@ export const messages = defineMessages(
     more: "Show more",
   },
   {
-    title: "重驱",
+    title: "批量重投",
     lead: "对大量任务的持久操作：进度与结果",
     state: "状态",
     all: "全部",
@@ -30,7 +30,7 @@ export const messages = defineMessages(
     rate: "每秒",
     author: "操作人",
     reason: "原因",
-    none: "还没有重驱",
+    none: "还没有重投",
     noneHint: "可从一组死信开始。",
     toDead: "查看死信",
     more: "显示更多",

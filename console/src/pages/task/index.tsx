@@ -21,7 +21,7 @@ const route = getRouteApi("/tasks/$taskId");
 export default function TaskPage() {
   const t = useMessages(messages);
   const { taskId } = route.useParams();
-  const { task: query, attempts, policy, audit, callbacks, set } = useTask(taskId);
+  const { task: query, attempts, revisions, policy, audit, callbacks, set } = useTask(taskId);
   const task = query.data;
   const above = [{ label: t.tasks, link: { to: "/tasks" } as const }];
   if (!task) {
@@ -53,12 +53,12 @@ export default function TaskPage() {
       <Hero task={task} attempts={attempts.data} />
       <div className={classes.columns}>
         <div className={classes.main}>
-          <Timeline task={task} attempts={attempts} />
+          <Timeline task={task} attempts={attempts} revisions={revisions.list} />
           <PolicyPanel query={policy} />
         </div>
         <div className={classes.side}>
           <FactsPanel task={task} />
-          <PayloadPanel task={task} />
+          <PayloadPanel task={task} revisions={revisions} />
           <CallbacksPanel task={task} query={callbacks} />
           <AuditPanel query={audit} />
         </div>

@@ -6,6 +6,9 @@ import { Time } from "@/ui/time";
 import { messages } from "../messages";
 import classes from "./audit-panel.module.css";
 
+/** The API's word for whoever came without a key. */
+const ANONYMOUS = "anonymous";
+
 type Page = Schema<"Page_AuditEntryResource_">;
 
 /** Who did what to the task, and why. */
@@ -22,7 +25,8 @@ export function AuditPanel({ query }: { query: { data: Page | undefined; error: 
               {items.map((entry) => (
                 <li key={entry.id}>
                   <div>
-                    <strong>{entry.action}</strong> <span>{entry.actor}</span>
+                    <strong>{t.audited[entry.action as keyof typeof t.audited] ?? entry.action}</strong>{" "}
+                    {entry.actor !== ANONYMOUS && <span>{entry.actor}</span>}
                     <span className={classes.when}>
                       <Time at={entry.created_at} />
                     </span>

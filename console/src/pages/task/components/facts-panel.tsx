@@ -57,6 +57,21 @@ export function FactsPanel({ task }: { task: Task }) {
     [f.generation, task.generation],
     ...(task.duplicates > 0 ? [[f.duplicates, task.duplicates] as const] : []),
     ...(counters.length > 0 ? [[f.counters, counters.join(", ")] as const] : []),
+    ...(task.redrive_id
+      ? [
+          [
+            f.redrive,
+            <Link
+              key="redrive"
+              className={classes.link}
+              to="/redrives/$redriveId"
+              params={{ redriveId: task.redrive_id }}
+            >
+              <code>…{task.redrive_id.slice(-12)}</code>
+            </Link>,
+          ] as const,
+        ]
+      : []),
     ...(task.parent_id
       ? [
           [

@@ -4,14 +4,16 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Schema } from "@/api/client";
 import { formatNumber, useLanguage, useMessages } from "@/i18n/language";
-import { formatDuration, formatExact } from "@/i18n/time";
+import { formatDuration, formatExact, formatMoment } from "@/i18n/time";
 import { CodeBlock } from "@/ui/code";
+import { prettyJson } from "@/ui/json";
 import { Facts, Panel } from "@/ui/page";
 import { Empty, Result } from "@/ui/states";
 import { STATUS_ICONS, StatusBadge } from "@/ui/status-badge";
 import { Countdown, Duration, Time } from "@/ui/time";
-import { type Attempt, isOpen, type Task } from "../hooks/use-task";
+import { type Attempt, isOpen, type Revision, type Task } from "../hooks/use-task";
 import { messages } from "../messages";
+import { revisionAt } from "./payload-panel";
 import classes from "./timeline.module.css";
 
 const SHOWN_AT_FIRST = 30;
@@ -20,8 +22,10 @@ const SHOWN_AT_FIRST = 30;
 export function Timeline({
   task,
   attempts,
+  revisions,
 }: {
   task: Task;
+  revisions: readonly Revision[];
   attempts: { data: readonly Attempt[] | undefined; error: unknown; refetch: () => unknown };
 }) {
   const t = useMessages(messages);
@@ -31,7 +35,9 @@ export function Timeline({
       <Result query={attempts} rows={5}>
         {(list) => (
           <ol className={classes.timeline}>
-            {isOpen(task) && task.status !== "running" && task.next_attempt_at && <Upcoming task={task} />}
+            {isOpen(task) && task.status !== "running" && task.status !== "paused" && task.next_attempt_at && (
+              <Upcoming task={task} told={list.at(-1)?.why ?? null} />
+            )}
             {list.length === 0 && !isOpen(task) && <Empty title={t.noAttempts} />}
             {list
               .toReversed()
@@ -40,6 +46,9 @@ export function Timeline({
                 <AttemptItem
                   key={`${attempt.generation}/${attempt.number}`}
                   attempt={attempt}
+                  planned={plannedAt(attempt, all[index + 1])}
+                  request={requestOf(attempt, task)}
+                  revision={revisionAt(revisions, attempt.started_at)}
                   initiallyOpen={index === 0 && attempt.status !== "succeeded"}
                   heading={
                     task.generation > 1 && all[index - 1]?.generation !== attempt.generation
@@ -83,7 +92,7 @@ function First({ task, first }: { task: Task; first: Attempt }) {
   );
 }
 
-function Upcoming({ task }: { task: Task }) {
+function Upcoming({ task, told }: { task: Task; told: string | null }) {
   const t = useMessages(messages);
   return (
     <li className={classes.item}>
@@ -101,19 +110,41 @@ function Upcoming({ task }: { task: Task }) {
           )}
         </span>
       </div>
-      <p className={classes.why}>{task.why}</p>
+      {task.why !== told && <p className={classes.why}>{task.why}</p>}
     </li>
   );
+}
+
+/** What the attempt before had planned, where it came otherwise. */
+function plannedAt(attempt: Attempt, before: Attempt | undefined): string | null {
+  if (before?.generation !== attempt.generation || !before.next_attempt_at) return null;
+  return Math.abs(seconds(before.next_attempt_at, attempt.due_at)) >= 0.5 ? before.next_attempt_at : null;
+}
+
+/** The address that it went to; its method is known while the task still has that target. */
+function requestOf({ url }: Attempt, { target }: Task): string | null {
+  const webhook = target as Schema<"WebhookTarget">;
+  if (webhook.kind !== "webhook") return url && `POST ${url}`;
+  return url === webhook.url ? `${webhook.method ?? "POST"} ${url}` : url;
 }
 
 const seconds = (from: string, to: string) => (Date.parse(to) - Date.parse(from)) / 1000;
 
 function AttemptItem({
   attempt,
+  planned,
+  request,
+  revision,
   initiallyOpen,
   heading,
 }: {
   attempt: Attempt;
+  /** When it was first meant to be, where a person or its target has moved it since. */
+  planned: string | null;
+  /** What was asked, in one line. */
+  request: string | null;
+  /** The revision of the payload that it ran with; undefined while there is one alone. */
+  revision: number | undefined;
   initiallyOpen: boolean;
   heading: string | null;
 }) {
@@ -153,6 +184,7 @@ function AttemptItem({
           <div className={classes.details}>
             <Facts
               facts={[
+                ...(planned ? ([[t.planned, <Moment key="planned" at={planned} />]] as const) : []),
                 [t.due, <Moment key="due" at={attempt.due_at} />],
                 [
                   t.started,
@@ -174,7 +206,8 @@ function AttemptItem({
                       ],
                     ] as const)
                   : []),
-                ...(attempt.url ? ([[t.request, <code key="url">POST {attempt.url}</code>]] as const) : []),
+                ...(request ? ([[t.request, <code key="request">{request}</code>]] as const) : []),
+                ...(revision !== undefined ? ([[t.payload, t.revision(revision)]] as const) : []),
                 ...(attempt.retry_after_seconds !== null
                   ? ([[t.retryAfter, <Duration key="after" seconds={attempt.retry_after_seconds} />]] as const)
                   : []),
@@ -200,7 +233,7 @@ function AttemptItem({
               <div>
                 <h4 className={classes.subtitle}>{t.response}</h4>
                 <CodeBlock wrap label={t.response}>
-                  {pretty(attempt.response)}
+                  {prettyJson(attempt.response)}
                 </CodeBlock>
               </div>
             )}
@@ -239,13 +272,10 @@ function AttemptItem({
 
 function Moment({ at }: { at: string }) {
   const spoken = useLanguage();
-  return <time dateTime={at}>{formatExact(new Date(at), spoken)}</time>;
-}
-
-function pretty(text: string): string {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
-  }
+  const date = new Date(at);
+  return (
+    <time dateTime={at} title={formatExact(date, spoken)}>
+      {formatMoment(date, Date.now(), spoken, true)}
+    </time>
+  );
 }

@@ -5,6 +5,7 @@ import { useLive } from "@/api/events";
 
 export type Task = Schema<"TaskResource">;
 export type Attempt = Schema<"AttemptResource">;
+export type Revision = Schema<"PayloadRevision">;
 
 const OPEN = ["pending", "waiting", "running", "paused", "parked"];
 const PAGE = 200;
@@ -45,6 +46,23 @@ export function useTask(taskId: string) {
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
 
+  const revision = task.data?.payload_revision ?? 1;
+  const revisions = useInfiniteQuery({
+    queryKey: ["revisions", taskId, revision],
+    queryFn: async ({ pageParam }) => {
+      const { data } = await api.GET("/v1/tasks/{task_id}/payloads", {
+        params: { path: { task_id: taskId }, query: { cursor: pageParam } },
+      });
+      if (!data) throw new Error("the list of revisions came back empty");
+      return data;
+    },
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    enabled: revision > 1,
+  });
+  const revisionPages = revisions.data?.pages;
+  const revisionList = useMemo(() => revisionPages?.flatMap(({ items }) => items), [revisionPages]);
+
   const changedAt = task.data?.updated_at;
   // biome-ignore lint/correctness/useExhaustiveDependencies: whatever changed the task may have changed its parts
   useEffect(() => {
@@ -67,6 +85,13 @@ export function useTask(taskId: string) {
   return {
     task,
     attempts: { data: list, error: attempts.error, refetch: attempts.refetch },
+    /** Revisions of the payload, the newest first; none while it is as it was reported. */
+    revisions: {
+      list: revisionList ?? [],
+      error: revisions.error,
+      refetch: revisions.refetch,
+      more: revisions.hasNextPage ? () => void revisions.fetchNextPage() : null,
+    },
     policy,
     audit,
     callbacks,

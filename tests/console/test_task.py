@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
@@ -89,6 +90,25 @@ def test_edits_the_payload_and_tries_again(show: Show, world: World) -> None:
     expect(panel(page, "Payload")).to_contain_text("o-corrected")
     expect(panel(page, "Payload")).to_contain_text("revision 2")
     until(lambda: world.api.get(f"/v1/tasks/{task}").json()["attempts"] == 1)
+
+
+def test_each_revision_of_the_payload_tells_who_changed_what_and_which_attempt_had_it(show: Show, world: World) -> None:
+    task = waiting(world, 804)
+    for number, change in enumerate(({"amount": {"currency": "USD"}}, {"express": None}), start=1):
+        edit = {"payload_patch": {"kwargs": change}, "reason": f"edit {number}"}
+        world.api.post(f"/v1/tasks/{task}/edit-and-retry", json=edit).raise_for_status()
+        until(lambda number=number: world.api.get(f"/v1/tasks/{task}").json()["attempts"] == number)
+        until(lambda: world.status(task) == "waiting")
+    page = show(f"/tasks/{task}")
+    revisions = page.get_by_role("list", name="Revisions").get_by_role("listitem")
+    expect(revisions).to_contain_text([re.compile("revision 3.*edit 2"), "edit 1", "as it was reported"])
+    revisions.nth(1).get_by_role("button").click()
+    expect(revisions.nth(1).get_by_role("deletion")).to_contain_text('"currency": "EUR"')
+    expect(revisions.nth(1).get_by_role("insertion")).to_contain_text('"currency": "USD"')
+    attempt = page.get_by_role("listitem").filter(has=page.get_by_role("button", name=re.compile("^Attempt 1")))
+    attempt.get_by_role("button", name=re.compile("^Attempt 1")).click()
+
+    expect(attempt).to_contain_text("revision 2")
 
 
 def test_what_the_server_refuses_is_said_in_the_dialog(show: Show, world: World) -> None:

@@ -32,6 +32,31 @@ def test_completes_what_is_typed_and_keeps_it_in_the_address(show: Show, world: 
     assert all("Dead" in row and "notify-warehouse" in row for row in rows(page))
 
 
+def test_scenes_groups_and_errors_are_completed_by_keys(show: Show) -> None:
+    page = show("/tasks")
+    bar = page.get_by_role("combobox", name="Filter")
+    bar.press_sequentially("group:mail scene:")
+    expect(page.get_by_role("option")).to_have_text(["send-receipt"])
+    bar.press_sequentially("se")
+    bar.press("Tab")
+    expect(bar).to_have_value("group:mail scene:send-receipt ")
+    bar.press_sequentially("error:http")
+    option = page.get_by_role("option", name="http.503", exact=True)
+    expect(option).to_be_visible()
+    bar.press("ArrowDown")
+    expect(option).to_have_attribute("aria-selected", "true")
+    bar.press("Enter")
+    expect(page).to_have_url(re.compile(r"error%3Ahttp\.503"))
+    bar.press_sequentially("meta.rel")
+    bar.press("Escape")
+    expect(page.get_by_role("listbox")).to_be_hidden()
+    bar.press("ArrowDown")
+    page.get_by_role("option", name="meta.release:").click()
+    page.get_by_role("option", name="2026.5", exact=True).click()
+
+    expect(bar).to_have_value("group:mail scene:send-receipt error:http.503 meta.release:2026.5 ")
+
+
 def test_says_what_is_wrong_with_a_filter(show: Show) -> None:
     page = show(f"/tasks?q={quote('status:deaf')}")
 
@@ -105,6 +130,23 @@ def test_what_is_done_to_many_is_counted_first_and_becomes_a_redrive(show: Show,
     expect(page).to_have_url(re.compile(r"/redrives/[0-9a-f-]{36}"))
 
     until(lambda: world.api.get("/v1/tasks/count?scene=many&status=paused").json()["count"] == 4)
+
+
+def test_the_policy_of_many_is_changed_by_fields(show: Show, world: World) -> None:
+    tasks = [world.report("bulk", "bulk", "patient", "busy", SLOW, number) for number in range(960, 963)]
+    until(lambda: all(world.status(task) == "waiting" for task in tasks))
+    page = show(f"/tasks?q={quote('scene:patient')}")
+    page.get_by_role("checkbox", name="Mark all rows shown").check()
+    page.get_by_role("toolbar", name="3 rows marked").get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Change policy").click()
+    dialog = page.get_by_role("dialog", name="Change the policy of 3 tasks")
+    change = dialog.get_by_role("button", name="Change the policy of 3 tasks")
+    expect(change).to_be_disabled()
+    dialog.get_by_label("Attempts at most").fill("20")
+    change.click()
+    expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)
+
+    assert {world.api.get(f"/v1/tasks/{task}").json()["max_attempts"] for task in tasks} == {20}
 
 
 def test_a_saved_view_brings_filter_and_order_back(show: Show) -> None:

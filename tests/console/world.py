@@ -163,7 +163,9 @@ def populate(world: World) -> None:
         for task in world.tasks[role]:
             until(lambda task=task: world.status(task) == "waiting")
             reason = {"reason": "the warehouse is being stocktaken" if role == "paused" else "ordered twice"}
-            world.api.post(f"/v1/tasks/{task}/{operation}", json=reason).raise_for_status()
+            path = f"/v1/tasks/{task}/{operation}"
+            # On a machine with much to do the engine may not answer in time, which is said with a 503: ask once more.
+            until(lambda path=path, reason=reason: world.api.post(path, json=reason).status_code != 503)
     for role, tasks in world.tasks.items():
         for task in tasks:
             until(lambda task=task, role=role: world.status(task) == role, within=60)

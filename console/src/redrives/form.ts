@@ -30,7 +30,12 @@ export interface Form {
   concurrency: number | null;
   most: number | null;
   order: (typeof ORDERS)[number];
-  ramp: { first_per_second: number | null; doubling_seconds: number | null; failure_ratio: number | null } | null;
+  ramp: {
+    first_share: number | null;
+    first_per_second: number | null;
+    doubling_seconds: number | null;
+    failure_ratio: number | null;
+  } | null;
   stop: { ratio: number | null; minimum: number | null } | null;
   hours: Hours | null;
   counters: (typeof COUNTERS)[number];
@@ -40,7 +45,7 @@ export interface Form {
   patch: string | null;
 }
 
-export const RAMP = { first_per_second: 1, doubling_seconds: 10, failure_ratio: 0.2 };
+export const RAMP = { first_share: 0.1, first_per_second: 1, doubling_seconds: 10, failure_ratio: 0.2 };
 export const STOP = { ratio: 0.5, minimum: 20 };
 export const FIRST_PATCH = '{\n  "kwargs": {}\n}';
 

@@ -233,6 +233,13 @@ function Ramp({ form, onChange, faults, replay }: PartProps & { replay: boolean 
       {ramp && (
         <div className={classes.row}>
           <Figure
+            label={t.share}
+            percent
+            value={ramp.first_share}
+            error={faults.at("ramp.first_share")}
+            onChange={(first_share) => onChange({ ramp: { ...ramp, first_share } })}
+          />
+          <Figure
             label={t.first}
             unit={t.perSecond}
             value={ramp.first_per_second}

@@ -212,7 +212,5 @@ function Row({
 /** Its message as a person reads it: what varies between its tasks is left open, and the status of an answer is known. */
 function shownMessage({ error_type, message }: Group): string | null {
   const status = /^http\.(\d{3})$/.exec(error_type ?? "")?.[1];
-  return (
-    (status ? message?.replace("<n>", status) : message)?.replace(/<(?:n|value|url|email|uuid)>/g, "…") ?? null
-  );
+  return (status ? message?.replace("<n>", status) : message)?.replace(/<(?:n|value|url|email|uuid)>/g, "…") ?? null;
 }

@@ -292,7 +292,11 @@ function Terms({ redrive }: { redrive: Redrive }) {
           [
             t.ramp,
             ramp
-              ? t.rampText(ramp.first_per_second ?? 0, formatDuration(ramp.doubling_seconds ?? 0, spoken))
+              ? t.rampText(
+                  Math.round((ramp.first_share ?? 0) * 100),
+                  ramp.first_per_second ?? 0,
+                  formatDuration(ramp.doubling_seconds ?? 0, spoken),
+                )
               : t.fullRate,
           ],
           [t.concurrency, formatNumber(options.concurrency, spoken)],

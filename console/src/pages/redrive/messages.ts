@@ -40,8 +40,8 @@ export const messages = defineMessages(
     never: "never",
     order: "First come",
     ramp: "Begins slowly",
-    rampText: (first: number, doubling: string) =>
-      `${formatNumber(first, "en")} per second or more, doubling every ${doubling}`,
+    rampText: (percent: number, first: number, doubling: string) =>
+      `at ${percent} % of the rate, ${formatNumber(first, "en")} per second at least, doubling every ${doubling}`,
     fullRate: "no, at the full rate at once",
     hours: "Only between",
     maxItems: "Tasks at most",
@@ -98,7 +98,8 @@ export const messages = defineMessages(
     never: "从不",
     order: "先处理",
     ramp: "缓慢开始",
-    rampText: (first, doubling) => `每秒至少 ${formatNumber(first, "zh")} 个，每 ${doubling} 加倍`,
+    rampText: (percent, first, doubling) =>
+      `从速率的 ${percent} % 开始，每秒至少 ${formatNumber(first, "zh")} 个，每 ${doubling} 加倍`,
     fullRate: "否，立即以全速进行",
     hours: "仅在时段",
     maxItems: "最多任务数",

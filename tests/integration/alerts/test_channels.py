@@ -7,10 +7,14 @@ import contextlib
 import email
 import email.policy
 import json
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -350,6 +354,7 @@ class MailServer:
         self.port = 0
         self.mails: list[tuple[Envelope, EmailMessage]] = []
         self.logins: list[tuple[bytes, bytes]] = []
+        self.over_tls: list[bool] = []
         self.refuse: dict[str, str] = {}
 
     def authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
@@ -365,10 +370,12 @@ class MailServer:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - likewise
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - likewise
+        assert server.transport is not None
         content = cast("bytes", envelope.content)
         mail = email.message_from_bytes(content, policy=email.policy.default)
         self.mails.append((envelope, mail))
+        self.over_tls.append(server.transport.get_extra_info("sslcontext") is not None)
         return "250 OK"
 
     def settings(self, **changes: Any) -> dict[str, Any]:
@@ -379,9 +386,11 @@ class MailServer:
 
 
 @contextlib.asynccontextmanager
-async def _receiving(mail_server: MailServer, **options: Any) -> AsyncGenerator[MailServer]:
+async def _receiving(
+    mail_server: MailServer, implicit_tls: ssl.SSLContext | None = None, **options: Any
+) -> AsyncGenerator[MailServer]:
     listening = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(mail_server, hostname="mail.test", **options), "127.0.0.1", 0
+        lambda: SMTP(mail_server, hostname="mail.test", **options), "127.0.0.1", 0, ssl=implicit_tls
     )
     mail_server.port = listening.sockets[0].getsockname()[1]
     try:
@@ -411,7 +420,7 @@ async def test_a_mail_has_both_forms_and_its_recovery_is_in_the_same_thread(noti
 
 async def test_mail_logs_in_and_a_wrong_password_is_not_tried_again(notifier: Notifier) -> None:
     server = MailServer()
-    options = {"authenticator": server.authenticate, "auth_require_tls": False}
+    options: dict[str, Any] = {"authenticator": server.authenticate, "auth_require_tls": False}
     async with _receiving(server, **options):
         await told(notifier, channel("email", **server.settings(username="redrive", password="correct")))
         wrong = channel("email", **server.settings(username="redrive", password="wr0ng-secret"))
@@ -440,3 +449,105 @@ async def test_mail_over_a_server_without_tls_is_refused_unless_that_is_wanted(n
         finish = await notifier.send(channel("email", **server.settings(security="starttls")), FIRING, "message-1")
     assert (finish.status, finish.error_type) == (AttemptStatus.FAILED, "smtp.SMTPNotSupportedError")
     assert server.mails == []
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1 that is its own authority, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("the command `openssl`, which makes the mail server's certificate, is not installed")
+    folder = tmp_path_factory.mktemp("certificate")
+    command = [
+        openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mail.test",
+        "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "keyUsage=critical,digitalSignature,keyCertSign",
+        "-out", str(folder / "certificate.pem"), "-keyout", str(folder / "key.pem"),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+@pytest.fixture
+def server_tls(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+    """What the mail server needs to speak TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+@contextlib.asynccontextmanager
+async def _over_tls(server: MailServer, security: str, context: ssl.SSLContext) -> AsyncGenerator[MailServer]:
+    """Receive as servers on the internet do: no mail and no log-in without TLS."""
+    if security == "tls":
+        # All of it is encrypted; aiosmtpd only knows of the TLS that it has begun itself.
+        receiving = _receiving(server, context, authenticator=server.authenticate, auth_require_tls=False)
+    else:
+        receiving = _receiving(server, tls_context=context, require_starttls=True, authenticator=server.authenticate)
+    async with receiving:
+        yield server
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_mail_goes_over_tls_to_a_server_whose_authority_is_known(
+    notifier: Notifier,
+    certificate: tuple[Path, Path],
+    server_tls: ssl.SSLContext,
+    security: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    async with _over_tls(MailServer(), security, server_tls) as server:
+        to = channel("email", **server.settings(security=security, username="redrive", password="correct"))
+        await told(notifier, to)
+
+    assert server.over_tls == [True]
+    assert server.logins == [(b"redrive", b"correct")]
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+async def test_a_certificate_that_nobody_vouches_for_is_refused_before_the_password_is_sent(
+    notifier: Notifier, server_tls: ssl.SSLContext, security: str
+) -> None:
+    async with _over_tls(MailServer(), security, server_tls) as server:
+        to = channel("email", **server.settings(security=security, username="redrive", password="correct"))
+        finish = await notifier.send(to, FIRING, "message-1")
+
+    assert (finish.status, finish.error_type) == (AttemptStatus.FAILED, "smtp.SSLCertVerificationError")
+    assert finish.stop is False, "it is delivered once the certificate is mended"
+    assert "certificate of 127.0.0.1 is not trusted: self" in str(finish.error_message)
+    assert "SSL_CERT_FILE" in str(finish.error_message)
+    assert (server.mails, server.logins) == ([], [])
+
+
+async def test_a_certificate_for_another_name_is_refused(
+    notifier: Notifier,
+    certificate: tuple[Path, Path],
+    server_tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    async with _over_tls(MailServer(), "starttls", server_tls) as server:
+        to = channel("email", **server.settings(security="starttls", host="localhost"))
+        finish = await notifier.send(to, FIRING, "message-1")
+
+    assert "certificate of localhost is not trusted: Hostname mismatch" in str(finish.error_message)
+    assert server.mails == []
+
+
+async def test_a_password_is_not_sent_when_the_server_takes_tls_away(notifier: Notifier) -> None:
+    """As somebody in between would who wants to read it."""
+    server = MailServer()
+    async with _receiving(server, authenticator=server.authenticate, auth_require_tls=False):
+        to = channel("email", **server.settings(security="starttls", username="redrive", password="correct"))
+        finish = await notifier.send(to, FIRING, "message-1")
+
+    assert finish.error_type == "smtp.SMTPNotSupportedError"
+    assert (server.mails, server.logins) == ([], [])
+
+
+async def test_tls_at_the_wrong_port_says_which_ports_there_are(notifier: Notifier) -> None:
+    async with _receiving(MailServer()) as server:
+        finish = await notifier.send(channel("email", **server.settings(security="tls")), FIRING, "message-1")
+
+    assert finish.error_type == "smtp.SSLError"
+    assert "`starttls` after the greeting, on port 587" in str(finish.error_message)

@@ -74,6 +74,19 @@ def send_mail(settings: EmailSettings, mail: EmailMessage, timeout_seconds: floa
         )
     except smtplib.SMTPException as error:
         return _failed(f"smtp.{type(error).__name__}", str(error))
+    except ssl.SSLCertVerificationError as error:
+        message = (
+            f"the certificate of {settings.host} is not trusted: {error.verify_message}. Have it signed for that name "
+            "by an authority which this machine knows, or set SSL_CERT_FILE, for every API and worker process, to a "
+            "PEM file with the authority's certificate"
+        )
+        return _failed("smtp.SSLCertVerificationError", message)
+    except ssl.SSLError as error:
+        message = (
+            f"no TLS with {settings.host}:{settings.port} ({error.reason}): `tls` speaks it from the first byte, on "
+            "port 465 as a rule, and `starttls` after the greeting, on port 587"
+        )
+        return _failed("smtp.SSLError", message)
     except TimeoutError:
         return _failed("smtp.Timeout", f"no answer within {timeout_seconds:g} s", status=AttemptStatus.TIMED_OUT)
     except OSError as error:

@@ -21,13 +21,14 @@ from bench.table import markdown
 from redrive.api.app import create_app, prepare
 from redrive.cli.stack import EmbeddedPostgres
 from redrive.core.fingerprint import fingerprint
-from redrive.store import dead_counts
+from redrive.store import dead_counts, tallies
 from redrive.store.database import Database
 from redrive.store.migrate import upgrade
 from redrive.store.settings import Settings
 
 _ERRORS = 200
 _REPEATS = 15
+_FOLDED_AT_ONCE = 20_000
 
 _GENERATE = """
 INSERT INTO tasks (id, namespace, "group", scene, executor, status, dead_reason, generation, attempts, max_attempts,
@@ -84,10 +85,10 @@ def _insert(connection: psycopg.Connection[Any], names: list[str], rows: int, fi
 
 async def _fold(url: str) -> None:
     database = Database(url)
-    while True:
+    folded = 1
+    while folded:
         async with database.begin() as session:
-            if not await dead_counts.fold(session):
-                break
+            folded = await dead_counts.fold(session) + (await tallies.fold(session, _FOLDED_AT_ONCE) or 0)
     await database.close()
 
 

@@ -57,7 +57,7 @@ _FOLD_ATTEMPTS: Final = text(
         RETURNING namespace, "group", scene, ended_at, failed, lag_bucket
     ), spanned AS (
         SELECT taken.*, seconds, date_bin(make_interval(secs => seconds), ended_at, 'epoch') AS at
-        FROM taken CROSS JOIN (VALUES {_SPANS}) AS spans(seconds, kept)
+        FROM taken CROSS JOIN (VALUES {_SPANS}) AS spans(seconds, kept) WHERE ended_at > now() - kept
     ), by_scene AS (
         INSERT INTO attempt_tallies AS known (namespace, seconds, at, "group", scene, count, failed)
         SELECT namespace, seconds, at, "group", scene, count(*), count(*) FILTER (WHERE failed)

@@ -192,9 +192,8 @@ def purge(
     params = selections.read(group, scene, fingerprint, error, text, since, until, where)
     if not params and not everything:
         raise typer.BadParameter("say which ones, or --everything")
-    # What dies meanwhile was not meant.
-    params.setdefault("finished_before", iso(datetime.now(UTC)))
-    request = {"selection": {**selections.document(params), "status": ["dead"]}, "archive": archive, "reason": reason}
+    selection = {**selections.document(params), "status": ["dead"]}
+    request = {"selection": selection, "archive": archive, "reason": reason}
     with ApiClient(url, api_key, namespace) as client:
         counted = client.post("/v1/dead-letters/purge", {**request, "dry_run": True})
         about = "" if counted["exact"] else "about "
@@ -206,6 +205,8 @@ def purge(
             return
         if not yes and not typer.confirm(f"Delete {about}{counted['count']} dead letters for ever?", err=True):
             raise CommandError("nothing was deleted")
+        # What dies meanwhile was not meant; by the server's clock, since this one may be wrong.
+        selection["finished_before"] = counted["finished_before"]
         deleted, done = 0, False
         with display.progress(enabled=not as_json) as shown:
             work = shown.add_task("deleting", total=counted["count"])

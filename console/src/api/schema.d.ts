@@ -601,7 +601,9 @@ export interface paths {
         put?: never;
         /**
          * Purge Dead Letters
-         * @description Delete dead letters with their payloads and attempts: at most `limit` of them, all or none. Ask until `done`.
+         * @description Delete dead letters with their payloads and attempts: at most `limit` of them, all or none.
+         *
+         *     Ask until `done`, with `finished_before` from the first answer, that of a dry run for example.
          */
         post: operations["dead-letters-purge_dead_letters"];
         delete?: never;
@@ -5476,6 +5478,12 @@ export interface components {
              * @description Whether they were counted; otherwise it is an estimate of a dry run.
              */
             exact: boolean;
+            /**
+             * Finished Before
+             * Format: date-time
+             * @description What died later was neither counted nor deleted. Send it back in the selection when you ask again, so that nothing goes which has died meanwhile.
+             */
+            finished_before: string;
             /**
              * Done
              * @description Whether nothing is left of the selection: if not, ask again.

@@ -81,14 +81,14 @@ def test_an_export_is_written_as_it_comes(api: FakeApi, run: Run, tmp_path: Path
 
 
 def test_a_purge_asks_first_and_goes_on_until_nothing_is_left(api: FakeApi, run: Run) -> None:
-    api.answer(PURGE, {"count": 7001, "exact": True, "done": False})
+    cut = "2026-01-01T00:00:00Z"
+    api.answer(PURGE, {"count": 7001, "exact": True, "finished_before": cut, "done": False})
     assert run("dead", "purge", "--scene", "charge", stdin="n\n").exit_code == 1
     assert len(api.requests) == 1
 
     api.answers[PURGE] = []
-    api.answer(
-        PURGE, *({"count": n, "exact": True, "done": done} for n, done in ((7001, False), (5000, False), (2001, True)))
-    )
+    answers = ((7001, False), (5000, False), (2001, True))
+    api.answer(PURGE, *({"count": n, "exact": True, "finished_before": cut, "done": done} for n, done in answers))
     result = run("dead", "purge", "--scene", "charge", "--where", "priority=2", "--yes", "--reason", "refunded")
 
     assert result.stdout == "7001 dead letters deleted\n"
@@ -96,7 +96,7 @@ def test_a_purge_asks_first_and_goes_on_until_nothing_is_left(api: FakeApi, run:
     assert [document.get("dry_run", False) for document in sent] == [True, False, False]
     selection = sent[1]["selection"]
     assert (selection["scene"], selection["priority"], selection["status"]) == ("charge", 2, ["dead"])
-    assert len({document["selection"]["finished_before"] for document in sent}) == 1, "what dies meanwhile stays"
+    assert [document["selection"].get("finished_before") for document in sent] == [None, cut, cut]
 
 
 def test_a_purge_of_everything_must_be_said(api: FakeApi, run: Run) -> None:

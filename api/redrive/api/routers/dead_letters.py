@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -166,14 +167,20 @@ async def export_dead_letters(
 
 @router.post("/purge", responses=problems(409, 413, 415))
 async def purge_dead_letters(purge: PurgeRequest, access: AccessDep, services: ServicesDep) -> PurgeResult:
-    """Delete dead letters with their payloads and attempts: at most `limit` of them, all or none. Ask until `done`."""
+    """Delete dead letters with their payloads and attempts: at most `limit` of them, all or none.
+
+    Ask until `done`, with `finished_before` from the first answer, that of a dry run for example.
+    """
     if purge.selection.is_empty():
         raise invalid_field("selection", 'expected something that narrows it; `{"status": ["dead"]}` means all')
-    chosen = _dead(access, purge.selection)
+    now = datetime.now(UTC)
+    before = min(purge.selection.finished_before or now, now)
+    chosen = replace(_dead(access, purge.selection), finished_before=before)
     if purge.dry_run:
         async with services.database.begin() as session:
             found = await search.count_tasks(session, access.namespace, chosen, within_seconds=COUNT_SECONDS)
-        return PurgeResult(count=found.count, exact=found.exact, done=found.exact and not found.count)
+        done = found.exact and not found.count
+        return PurgeResult(count=found.count, exact=found.exact, finished_before=before, done=done)
 
     async def note(session: AsyncSession, count: int) -> None:
         given = encode(chosen)
@@ -186,11 +193,11 @@ async def purge_dead_letters(purge: PurgeRequest, access: AccessDep, services: S
 
     try:
         removed = await services.remover.remove_selected(
-            access.namespace, chosen, limit=purge.limit, archive=purge.archive, now=datetime.now(UTC), note=note
+            access.namespace, chosen, limit=purge.limit, archive=purge.archive, now=now, note=note
         )
     except NoArchive:
         raise Refusal(ARCHIVE_NOT_SET, "`archive` is true, and this server has no REDRIVE_ARCHIVE_DIR") from None
-    return PurgeResult(count=removed.count, exact=True, done=removed.done)
+    return PurgeResult(count=removed.count, exact=True, finished_before=before, done=removed.done)
 
 
 def _dead(access: Access, selection: Selection) -> Selection:

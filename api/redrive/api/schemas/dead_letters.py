@@ -87,7 +87,7 @@ class PurgeResult(Output):
     count: int
     exact: bool = Field(description="Whether they were counted; otherwise it is an estimate of a dry run.")
     finished_before: datetime = Field(
-        description="What died later was neither counted nor deleted. Send it back in the selection when you ask again, so "
-        "that nothing goes which has died meanwhile."
+        description="What died later was neither counted nor deleted. Send it back in the selection when you "
+        "ask again, so that nothing goes which has died meanwhile."
     )
     done: bool = Field(description="Whether nothing is left of the selection: if not, ask again.")

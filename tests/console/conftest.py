@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 from tests.console.world import World, populate, serve_provider, until
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +21,11 @@ IMAGES = ROOT / "docs" / "images" / "console"
 AXE = ROOT / "console" / "node_modules" / "axe-core" / "axe.min.js"
 PORTS = ("--port", "0", "--postgres-port", "0", "--temporal-port", "0", "--temporal-ui-port", "0")
 DESKTOP, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
+
+PATIENCE_MS = 15_000
+"""How long a page may take to show what it should: a net below a test that hangs, and far more than it takes."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 Show = Callable[..., Page]
 
@@ -92,7 +97,7 @@ def show(world: World, browser: Browser) -> Iterator[Show]:
             reduced_motion="reduce",
             device_scale_factor=2,
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("console", hear)

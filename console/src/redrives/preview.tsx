@@ -1,6 +1,7 @@
 import { IconAlertTriangle } from "@tabler/icons-react";
 import { formatNumber, useLanguage, useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
+import { alikeText } from "@/tasks/error-text";
 import type { Action, Preview, Share } from "./form";
 import { messages } from "./messages";
 import classes from "./redrive-dialog.module.css";
@@ -26,7 +27,7 @@ export function PreviewOf({
   if (found.count === 0) return <p className={classes.none}>{t.none[action]}</p>;
   const scenes = found.by_scene.map(({ group, scene, count }): Share => [`${group} / ${scene}`, count]);
   const errors = found.by_error.map(
-    ({ error_type, message, count }): Share => [[error_type, message].filter(Boolean).join(": ") || t.noError, count],
+    (share): Share => [[share.error_type, alikeText(share)].filter(Boolean).join(": ") || t.noError, share.count],
   );
   return (
     <section className={classes.preview} data-stale={stale || undefined} aria-busy={stale} aria-label={t.preview}>

@@ -248,7 +248,7 @@ function Ramp({ form, onChange, faults, replay }: PartProps & { replay: boolean 
           />
           <Figure
             label={t.doubling}
-            unit="s"
+            unit={t.second}
             value={ramp.doubling_seconds}
             error={faults.at("ramp.doubling_seconds")}
             onChange={(doubling_seconds) => onChange({ ramp: { ...ramp, doubling_seconds } })}

@@ -6,6 +6,7 @@ import { useMemo, useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { formatNumber, useMessages } from "@/i18n/language";
 import { RedriveDialog } from "@/redrives/redrive-dialog";
+import { alikeText } from "@/tasks/error-text";
 import { messages as taskMessages } from "@/tasks/messages";
 import { readSelection, selectionQuery, suggestTasks, useSelection, useTaskFields } from "@/tasks/selection";
 import { Page, Panel } from "@/ui/page";
@@ -183,7 +184,7 @@ function Row({
             </Badge>
           )}
         </div>
-        <div className={classes.message}>{shownMessage(group)}</div>
+        <div className={classes.message}>{alikeText(group)}</div>
         <div className={classes.where}>
           {group.scenes
             .slice(0, SCENES)
@@ -207,10 +208,4 @@ function Row({
       </Button>
     </li>
   );
-}
-
-/** Its message as a person reads it: what varies between its tasks is left open, and the status of an answer is known. */
-function shownMessage({ error_type, message }: Group): string | null {
-  const status = /^http\.(\d{3})$/.exec(error_type ?? "")?.[1];
-  return (status ? message?.replace("<n>", status) : message)?.replace(/<(?:n|value|url|email|uuid)>/g, "…") ?? null;
 }

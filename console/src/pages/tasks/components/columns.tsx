@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { formatNumber, useMessages } from "@/i18n/language";
+import { briefText } from "@/tasks/error-text";
 import { targetText } from "@/tasks/target";
 import type { Column } from "@/ui/data-table";
 import { StatusBadge } from "@/ui/status-badge";
@@ -26,7 +27,7 @@ export function useColumns(): Column<Task>[] {
     {
       id: "operation",
       header: c.operation,
-      width: "minmax(170px, 1.1fr)",
+      width: "minmax(186px, 1.1fr)",
       fixed: true,
       cell: (task) => (
         <Link to="/tasks/$taskId" params={{ taskId: task.id }} className={classes.operation}>
@@ -39,7 +40,7 @@ export function useColumns(): Column<Task>[] {
     {
       id: "key",
       header: c.key,
-      width: "minmax(96px, 0.6fr)",
+      width: "minmax(88px, 0.6fr)",
       cell: (task) => <code title={task.business_key ?? task.id}>{task.business_key ?? `…${task.id.slice(-8)}`}</code>,
     },
     {
@@ -51,7 +52,7 @@ export function useColumns(): Column<Task>[] {
     {
       id: "attempts",
       header: c.attempts,
-      width: "84px",
+      width: "94px",
       align: "right",
       sort: { ascending: "attempts", descending: "-attempts" },
       cell: (task) => (
@@ -64,7 +65,7 @@ export function useColumns(): Column<Task>[] {
     {
       id: "next",
       header: c.next,
-      width: "108px",
+      width: "116px",
       align: "right",
       sort: { ascending: "next_attempt_at", descending: "-next_attempt_at" },
       cell: (task) =>
@@ -114,11 +115,12 @@ export function useColumns(): Column<Task>[] {
 }
 
 function LastError({ task }: { task: Task }) {
-  const { type, message } = task.last_error ?? {};
+  const { type, message: whole } = task.last_error ?? {};
+  const message = briefText(type, whole);
   if (!type && !message) return <span className={classes.quiet}>{task.why}</span>;
   const ended = task.status === "succeeded" || task.status === "cancelled";
   return (
-    <span className={classes.error} data-ended={ended || undefined} title={`${type ?? ""} ${message ?? ""}`}>
+    <span className={classes.error} data-ended={ended || undefined} title={`${type ?? ""} ${whole ?? ""}`}>
       {type && <strong>{type}</strong>} {message}
     </span>
   );

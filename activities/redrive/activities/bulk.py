@@ -162,6 +162,11 @@ class Redriver:
             _end(redrive, RedriveStatus.ABORTED, abort, now)
         if redrive.status not in ENDED:
             await _conclude(session, redrive, options, counts, now)
+        is_held = redrive.status in ENDED or redrive.status == RedriveStatus.PAUSED
+        if is_held and redrive.action != "replay" and counts.in_flight:
+            # Nothing more is released. What is under way goes on, and its workflows are asked until they have answered.
+            batch = await self._release(session, redrive, options, 0, now)
+            counts = _after(counts, batch)
         if redrive.status in ENDED:
             counts = await _drained(session, redrive, counts)
             pace = replace(pace, idle=0 if counts != before else pace.idle + 1)
@@ -172,7 +177,7 @@ class Redriver:
         else:
             ended = (counts.succeeded - before.succeeded, counts.bad - before.bad)
             found = release(_paced(redrive, options), counts, pace, now, ended=ended)
-            batch = await self._release(session, redrive, options, found, now)
+            batch = await self._release(session, redrive, options, found.count, now)
             counts = _after(counts, batch)
             found = _held_up(found, batch, counts)
             _note(redrive, found, now)
@@ -186,10 +191,10 @@ class Redriver:
         return Looked(redrive.status, wait, finished), batch
 
     async def _release(
-        self, session: AsyncSession, redrive: Redrive, options: Options, found: Release, now: datetime
+        self, session: AsyncSession, redrive: Redrive, options: Options, count: int, now: datetime
     ) -> _Batch:
         action = cast("Action", redrive.action)
-        items = await redrives.next_items(session, redrive.id, Outcome.WAITING, found.count) if found.count else []
+        items = await redrives.next_items(session, redrive.id, Outcome.WAITING, count) if count else []
         started = [] if action == "replay" else await redrives.next_items(session, redrive.id, Outcome.STARTED, BATCH)
         if not items and not started:
             return _Batch()

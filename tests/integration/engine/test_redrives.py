@@ -320,6 +320,31 @@ async def test_no_more_workflows_are_asked_than_its_concurrency_allows(desk: Des
     assert found.why == "1 workflows were asked and have not answered; they are asked again"
 
 
+async def test_what_is_under_way_when_it_is_aborted_is_asked_until_it_is_known(desk: Desk, target: Target) -> None:
+    """Else a worker that is killed in the middle would leave a redrive that never closes."""
+    for _ in range(3):
+        task_id = await desk.platform.report(webhook(target.url), SLOW, delay=600)
+        await desk.platform.execute(
+            "UPDATE tasks SET status = 'waiting', mirror_version = 1 WHERE id = :id", id=task_id
+        )
+    redrive_id = await desk.start(action="pause")
+    run, now = BulkRun(NAMESPACE, str(redrive_id)), datetime.now(UTC)
+    await Redriver(desk.platform.database, desk.platform.client, lambda: now).look_once(run)
+    await desk.redrives.abort(ACCESS, redrive_id, "wrong ones")
+    aborted = await desk.find(redrive_id)
+    late = now + timedelta(seconds=61)
+    looks = [
+        await Redriver(desk.platform.database, desk.platform.client, lambda: late).look_once(run) for _ in range(2)
+    ]
+    found = await desk.find(redrive_id)
+
+    assert (aborted.status, aborted.in_flight, aborted.waiting) == ("aborted", 1, 2)
+    assert looks[-1].finished
+    assert (found.status, found.failed, found.skipped, found.in_flight) == ("aborted", 1, 2, 0)
+    whys = [item.why for item in await desk.items(redrive_id) if item.outcome == "failed"]
+    assert all(why.startswith("given up") for why in whys)
+
+
 async def test_its_history_does_not_grow_with_its_tasks(running: Desk, target: Target) -> None:
     await running.dead(300, target)
     redrive_id = await running.start(action="delete")

@@ -1723,6 +1723,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/alerts/conditions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Conditions
+         * @description List what a rule can be about, with the defaults of each.
+         */
+        get: operations["alerts-list_conditions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/alerts/channels": {
         parameters: {
             query?: never;
@@ -1975,6 +1995,42 @@ export interface components {
             updated_at: string;
         };
         /**
+         * AlertConditionResource
+         * @description What a rule can be about, and what is in force for a rule that says nothing else.
+         */
+        AlertConditionResource: {
+            /**
+             * Event
+             * @enum {string}
+             */
+            event: "dead_letter" | "exhausted" | "waiting" | "failure_rate" | "no_live_node" | "due_lag" | "breaker_open" | "redrive_stopped" | "spool_growing" | "sdk_error";
+            /**
+             * Threshold
+             * @description From which value it fires.
+             */
+            threshold: number;
+            /**
+             * Window Seconds
+             * @description Over which time it is counted, or for how long it must have lasted.
+             */
+            window_seconds: number;
+            /**
+             * Happens
+             * @description Whether it happens at moments, and is counted; otherwise it lasts.
+             */
+            happens: boolean;
+            /**
+             * Group By
+             * @description What it can be grouped by.
+             */
+            group_by: ("group" | "scene" | "fingerprint" | "target" | "node")[];
+            /**
+             * Has Scene
+             * @description Whether a rule can be narrowed to scenes.
+             */
+            has_scene: boolean;
+        };
+        /**
          * AlertDeliveryResource
          * @description A notice on its way to a channel: a task of its own.
          */
@@ -2061,6 +2117,11 @@ export interface components {
              * @description The same as a whole number.
              */
             count: number;
+            /**
+             * Console Path
+             * @description Where the console shows what it is about: path and query.
+             */
+            console_path: string;
             /**
              * Created At
              * Format: date-time
@@ -4511,6 +4572,11 @@ export interface components {
         Listed_AlertChannelResource_: {
             /** Items */
             items: components["schemas"]["AlertChannelResource"][];
+        };
+        /** Listed[AlertConditionResource] */
+        Listed_AlertConditionResource_: {
+            /** Items */
+            items: components["schemas"]["AlertConditionResource"][];
         };
         /** Listed[AlertRuleResource] */
         Listed_AlertRuleResource_: {
@@ -17692,6 +17758,79 @@ export interface operations {
             };
             /** @description The body's type or encoding is not supported. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has invalid fields; `errors` names them. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on our side. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The database, or for operations on started tasks Temporal, does not answer. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "alerts-list_conditions": {
+        parameters: {
+            query?: {
+                /** @description The namespace, in place of the header. */
+                namespace?: string | null;
+            };
+            header?: {
+                /** @description The namespace; `default` when left out. */
+                "redrive-namespace"?: string | null;
+                /** @description Who acts, for the audit; percent-encoded. */
+                "redrive-actor"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Listed_AlertConditionResource_"];
+                };
+            };
+            /** @description A key is needed, or the one that came is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key does not open this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

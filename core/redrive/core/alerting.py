@@ -79,6 +79,7 @@ class Condition:
         happens: Whether it happens at moments; otherwise it lasts.
         window_seconds: The window of a rule that gives none, in seconds.
         tick: Every how many rounds it is measured: counting what waits costs more than counting events.
+        has_scene: Whether it happens in a scene, so that a rule can be narrowed to some; a node belongs to none.
     """
 
     title: str
@@ -89,6 +90,7 @@ class Condition:
     happens: bool = True
     window_seconds: float = 300
     tick: int = 1
+    has_scene: bool = True
 
 
 CONDITIONS: Final[Mapping[Watched, Condition]] = {
@@ -109,9 +111,16 @@ CONDITIONS: Final[Mapping[Watched, Condition]] = {
     "breaker_open": Condition("Circuit breaker open", "open breaker", "open breakers", ("target",), 1, False, 0),
     "redrive_stopped": Condition("A redrive stopped itself", "stopped redrive", "stopped redrives", ()),
     "spool_growing": Condition(
-        "Reports wait on clients' disks", "spooled report", "spooled reports", ("group", "node"), 1, False, 60
+        "Reports wait on clients' disks",
+        "spooled report",
+        "spooled reports",
+        ("group", "node"),
+        1,
+        False,
+        60,
+        has_scene=False,
     ),
-    "sdk_error": Condition("Errors in the client's SDK", "error", "errors", ("group", "node")),
+    "sdk_error": Condition("Errors in the client's SDK", "error", "errors", ("group", "node"), has_scene=False),
 }
 
 

@@ -20,7 +20,7 @@ _PAGES: Final[Mapping[Watched, str]] = {
     "failure_rate": "tasks",
     "no_live_node": "nodes",
     "due_lag": "tasks",
-    "breaker_open": "tasks",
+    "breaker_open": "targets",
     "redrive_stopped": "redrives",
     "spool_growing": "nodes",
     "sdk_error": "nodes",
@@ -31,7 +31,6 @@ _TERMS: Final[Mapping[Watched, str]] = {
     "exhausted": "reason:exhausted",
     "waiting": "status:pending,waiting",
     "due_lag": "status:pending,waiting",
-    "breaker_open": "status:parked",
 }
 """What narrows that page to it, in the words of the console's query bar."""
 
@@ -167,27 +166,38 @@ def console_link(
     """
     if console_url is None:
         return None
+    return f"{console_url.rstrip('/')}{console_path(namespace, event, key, facts)}"
+
+
+def console_path(namespace: str, event: Watched, key: Key, facts: Mapping[str, str] = _NONE) -> str:
+    """Write where in the console that is: path and query.
+
+    Args:
+        namespace: Where.
+        event: What the rule is about.
+        key: Which group of it.
+        facts: What explains it: the `Redrive` that stopped.
+    """
     page, search = _page(event, dict(key), facts)
-    query = urlencode({"namespace": namespace, **({"q": search} if search else {})})
-    return f"{console_url.rstrip('/')}/{page}?{query}"
+    return f"/{page}?{urlencode({'namespace': namespace, **search})}"
 
 
-def _page(event: Watched, where: Mapping[str, str], facts: Mapping[str, str]) -> tuple[str, str]:
-    """Choose a page of the console and what its query bar says there."""
+def _page(event: Watched, where: Mapping[str, str], facts: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Choose a page of the console and what its address says there."""
     page = _PAGES[event]
     if "fingerprint" in where:
-        return f"{page}/{quote(where['fingerprint'], safe='')}", ""
+        return f"{page}/{quote(where['fingerprint'], safe='')}", {}
     if page == "redrives" and "Redrive" in facts:
-        return f"{page}/{quote(facts['Redrive'], safe='')}", ""
+        return f"{page}/{quote(facts['Redrive'], safe='')}", {}
+    if "target" in where:
+        return page, {"key": where["target"]}
     if page == "nodes":
         # Nodes are found by any part of their names.
-        return page, where.get("node", where.get("group", ""))
-    kind, _, name = where.get("target", "").partition(":")
-    if kind == "scene":
-        group, _, scene = name.partition("/")
-        return f"groups/{quote(group, safe='')}/scenes/{quote(scene, safe='')}", ""
-    terms = [_term(name, where[name]) for name in ("group", "scene") if name in where]
-    return page, " ".join(filter(None, [*terms, _TERMS.get(event, "")]))
+        terms = [where.get("node", where.get("group", ""))]
+    else:
+        terms = [*(_term(name, where[name]) for name in ("group", "scene") if name in where), _TERMS.get(event, "")]
+    search = " ".join(filter(None, terms))
+    return page, {"q": search} if search else {}
 
 
 def _term(name: str, value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -87,6 +88,22 @@ async def test_a_secret_goes_in_and_never_comes_out(api: Api, database: Database
 
     said = [(await api.get(way)).text for way in (path, "/v1/alerts/channels", "/v1/audit")]
     assert not any(secret in text for text in said for secret in ("s3cret", "n3w", "t0ken"))
+
+
+async def test_one_secret_header_changes_and_the_others_stay(api: Api, database: Database) -> None:
+    await namespace(api)
+    settings = {
+        "url": "https://a.example",
+        "secret": f"whsec_{b64encode(bytes(32)).decode()}",
+        "headers": {"X-Token": "t0ken", "X-Team": "a"},
+    }
+    made = await channel(api, kind="webhook", settings=settings)
+    assert made["settings"]["headers"] == {"X-Token": "••••", "X-Team": "••••"}
+
+    changed = {"url": "https://a.example", "headers": {"X-Token": "••••", "X-Team": "b"}}
+    await api.patch(f"/v1/alerts/channels/{made['id']}", {"settings": changed})
+    kept = """(settings ->> 'headers')::jsonb = '{"X-Token": "t0ken", "X-Team": "b"}'"""
+    assert await count(database, "alert_channels", kept) == 1
 
 
 @pytest.mark.parametrize(

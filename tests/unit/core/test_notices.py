@@ -17,29 +17,29 @@ FIELDS = re.findall(r'\{ name: "(\w+)", label: t\.', (CONSOLE / "tasks/selection
 
 
 @pytest.mark.parametrize(
-    ("event", "key", "page", "query"),
+    ("event", "key", "page", "search"),
     [
-        ("dead_letter", (), "dead-letters", None),
-        ("dead_letter", (("group", "a"), ("scene", "b")), "dead-letters", "group:a scene:b"),
-        ("dead_letter", (("group", "a"), ("fingerprint", "0123456789abcdef")), "dead-letters/0123456789abcdef", None),
-        ("exhausted", (("scene", "send mail"),), "dead-letters", 'scene:"send mail" reason:exhausted'),
-        ("waiting", (("group", "orders"),), "tasks", "group:orders status:pending,waiting"),
-        ("failure_rate", (("group", 'a "b" \\'),), "tasks", 'group:"a \\"b\\" \\\\"'),
-        ("no_live_node", (("group", "orders"),), "nodes", "orders"),
-        ("sdk_error", (("group", "orders"), ("node", "orders-7f")), "nodes", "orders-7f"),
-        ("breaker_open", (("target", "host:pay.example.com"),), "tasks", "status:parked"),
-        ("breaker_open", (("target", "scene:orders/charge-card"),), "groups/orders/scenes/charge-card", None),
-        ("redrive_stopped", (), "redrives", None),
+        ("dead_letter", (), "dead-letters", {}),
+        ("dead_letter", (("group", "a"), ("scene", "b")), "dead-letters", {"q": "group:a scene:b"}),
+        ("dead_letter", (("group", "a"), ("fingerprint", "0123456789abcdef")), "dead-letters/0123456789abcdef", {}),
+        ("exhausted", (("scene", "send mail"),), "dead-letters", {"q": 'scene:"send mail" reason:exhausted'}),
+        ("waiting", (("group", "orders"),), "tasks", {"q": "group:orders status:pending,waiting"}),
+        ("failure_rate", (("group", 'a "b" \\'),), "tasks", {"q": 'group:"a \\"b\\" \\\\"'}),
+        ("no_live_node", (("group", "orders"),), "nodes", {"q": "orders"}),
+        ("sdk_error", (("group", "orders"), ("node", "orders-7f")), "nodes", {"q": "orders-7f"}),
+        ("breaker_open", (("target", "host:pay.example.com"),), "targets", {"key": "host:pay.example.com"}),
+        ("breaker_open", (("target", "scene:orders/charge-card"),), "targets", {"key": "scene:orders/charge-card"}),
+        ("redrive_stopped", (), "redrives", {}),
     ],
 )  # fmt: skip
-def test_a_link_leads_to_a_page_of_the_console(event: Watched, key: Key, page: str, query: str | None) -> None:
+def test_a_link_leads_to_a_page_of_the_console(event: Watched, key: Key, page: str, search: dict[str, str]) -> None:
     link = console_link("https://redrive.example.com/", "payments & co", event, key)
 
     assert link is not None
     address = urlsplit(link)
     assert address.path == f"/{page}"
     asked = {name: value for name, (value,) in parse_qs(address.query).items()}
-    assert asked == {"namespace": "payments & co", **({} if query is None else {"q": query})}
+    assert asked == {"namespace": "payments & co", **search}
 
 
 @pytest.mark.parametrize("event", CONDITIONS)

@@ -25,6 +25,7 @@ from redrive.api.schemas.alerts import (
     AlertChannelChange,
     AlertChannelCreation,
     AlertChannelResource,
+    AlertConditionResource,
     AlertDeliveryResource,
     AlertEventResource,
     AlertRuleChange,
@@ -36,11 +37,11 @@ from redrive.api.schemas.alerts import (
 from redrive.api.schemas.base import Listed, Page
 from redrive.api.text import check_storable
 from redrive.api.validation import invalid_document, invalid_field
-from redrive.core.alerting import Alarm, AlertRule, Key
+from redrive.core.alerting import CONDITIONS, Alarm, AlertRule, Key, Watched
 from redrive.core.channels import ChannelKind, masked, parse_settings, render_settings, unmasked
 from redrive.core.documents import decode, encode
 from redrive.core.errors import InvalidDocument
-from redrive.core.notices import Notice
+from redrive.core.notices import Notice, console_path
 from redrive.core.states import AttemptStatus, TaskStatus
 from redrive.store import alert_notices, alerts, audit, scenes, tables
 from redrive.store.database import new_id
@@ -143,6 +144,25 @@ async def mute_rule(rule_id: RulePath, mute: Mute, access: AccessDep, session: T
     action = "unmute" if until is None else "mute"
     await _audit(session, access, action, "alert_rule", rule_id, {"name": row.name, "until": until})
     return await _shown_rule(session, access, rule_id)
+
+
+@router.get("/conditions", responses=problems())
+async def list_conditions(access: AccessDep) -> Listed[AlertConditionResource]:
+    """List what a rule can be about, with the defaults of each."""
+    access.require_namespace()
+    return Listed[AlertConditionResource](
+        items=[
+            AlertConditionResource(
+                event=event,
+                threshold=one.threshold,
+                window_seconds=one.window_seconds,
+                happens=one.happens,
+                group_by=list(one.dimensions),
+                has_scene=one.has_scene,
+            )
+            for event, one in CONDITIONS.items()
+        ]
+    )
 
 
 # --- Channels ---------------------------------------------------------------------------------------------------------
@@ -391,4 +411,7 @@ def _event(row: tables.AlertNotice, deliveries: Sequence[alert_notices.Delivered
         )
         for one in deliveries
     ]
-    return AlertEventResource.model_validate({**row.model_dump(), "count": int(row.value), "deliveries": shown})
+    path = console_path(row.namespace, cast("Watched", row.event), tuple(row.where.items()))
+    return AlertEventResource.model_validate(
+        {**row.model_dump(), "count": int(row.value), "console_path": path, "deliveries": shown}
+    )

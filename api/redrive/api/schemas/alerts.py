@@ -85,6 +85,17 @@ class AlertRuleChange(AlertRuleFields):
     event: Watched = Field(default="dead_letter", description="What it is about.")
 
 
+class AlertConditionResource(Output):
+    """What a rule can be about, and what is in force for a rule that says nothing else."""
+
+    event: Watched
+    threshold: float = Field(description="From which value it fires.")
+    window_seconds: float = Field(description="Over which time it is counted, or for how long it must have lasted.")
+    happens: bool = Field(description="Whether it happens at moments, and is counted; otherwise it lasts.")
+    group_by: list[Dimension] = Field(description="What it can be grouped by.")
+    has_scene: bool = Field(description="Whether a rule can be narrowed to scenes.")
+
+
 class AlertRuleResource(Output):
     """A rule. Null means the default of its event; `threshold_in_force` and `window_in_force_seconds` tell it."""
 
@@ -190,5 +201,6 @@ class AlertEventResource(Output):
     summary: str
     value: float = Field(description="What was measured.")
     count: int = Field(description="The same as a whole number.")
+    console_path: str = Field(description="Where the console shows what it is about: path and query.")
     created_at: datetime
     deliveries: list[AlertDeliveryResource]

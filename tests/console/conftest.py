@@ -45,9 +45,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         try:
             until(lambda: _state(data).get("ready") or process.poll() is not None, within=90)
             assert process.poll() is None, (folder / "dev.out").read_text()
-            url = _state(data)["api_url"]
+            state = _state(data)
+            url = state["api_url"]
+            settings = {
+                "REDRIVE_DATABASE_URL": state["database_url"],
+                "REDRIVE_TEMPORAL_ADDRESS": state["temporal_address"],
+            }
             with httpx.Client(base_url=url, timeout=30) as api:
-                world = World(url, api, provider)
+                world = World(url, api, provider, settings)
                 populate(world)
                 yield world
         finally:
@@ -87,9 +92,11 @@ def show(world: World, browser: Browser) -> Iterator[Show]:
         if message.type == "error" and "Failed to load resource" not in message.text:
             complaints.append(message.text)
 
-    def show(path: str, *, scheme: str = "light", phone: bool = False, language: str = "en") -> Page:
+    def show(
+        path: str, *, scheme: str = "light", phone: bool = False, language: str = "en", server: str | None = None
+    ) -> Page:
         context = browser.new_context(
-            base_url=world.url,
+            base_url=server or world.url,
             viewport=PHONE if phone else DESKTOP,
             color_scheme="dark" if scheme == "dark" else "light",
             locale="zh-CN" if language == "zh" else "en-GB",
@@ -140,7 +147,9 @@ def picture(show: Show, accessible: Callable[[Page], None], request: pytest.Fixt
     """
     write = bool(request.config.getoption("--pictures"))
 
-    def look(name: str, path: str, ready: str, prepare: Callable[[Page], None] | None = None) -> None:
+    def look(
+        name: str, path: str, ready: str, prepare: Callable[[Page], None] | None = None, *, server: str | None = None
+    ) -> None:
         """Look at one page.
 
         Args:
@@ -148,10 +157,11 @@ def picture(show: Show, accessible: Callable[[Page], None], request: pytest.Fixt
             path: The page's address.
             ready: A text that is there when the page is complete.
             prepare: Brings the page to the state that is to be seen.
+            server: Address of the console; None for that of the stack.
         """
         for phone in (False, True):
             for scheme in ("light", "dark"):
-                page = show(path, scheme=scheme, phone=phone)
+                page = show(path, scheme=scheme, phone=phone, server=server)
                 page.get_by_text(ready).first.wait_for()
                 page.evaluate("document.fonts.ready")
                 if prepare is not None:

@@ -82,12 +82,14 @@ class World:
         url: The API and the console.
         api: A client of the API.
         provider: What the tasks call.
+        settings: What another process of Redrive needs in its environment to join the stack.
         tasks: Ids of reported tasks by what must become of them.
     """
 
     url: str
     api: httpx.Client
     provider: Provider
+    settings: dict[str, str]
     tasks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def report(

@@ -23,6 +23,15 @@ export class Problem extends Error {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 
+  /** What is wrong by field, in the order told. An item of a list stands under the list's name as well. */
+  get byField(): Readonly<Record<string, string>> {
+    const found: Record<string, string> = {};
+    for (const { field, message } of this.errors) {
+      for (const name of [field, field.replace(/\[\d+\].*$/, "")]) found[name] ??= message;
+    }
+    return found;
+  }
+
   static of(error: unknown): Problem {
     if (error instanceof Problem) return error;
     if (error instanceof Error) return new Problem(0, "No answer", error.message);

@@ -1,5 +1,4 @@
-import type { Language } from "./language";
-import { language } from "./language";
+import { type Language, language, plural } from "./language";
 
 const SHORT: Record<Language, readonly [string, string, string, string, string]> = {
   en: ["ms", "s", "m", "h", "d"],
@@ -25,6 +24,27 @@ export function formatDuration(seconds: number, spoken: Language = language.get(
   if (whole < 3600) return two(Math.floor(whole / 60), m, whole % 60, s);
   if (whole < 86_400) return two(Math.floor(whole / 3600), h, Math.floor((whole % 3600) / 60), m);
   return two(Math.floor(whole / 86_400), d, Math.floor((whole % 86_400) / 3600), h);
+}
+
+const LONG: Record<Language, readonly [string, string, string, string]> = {
+  en: ["second", "minute", "hour", "day"],
+  zh: ["秒", "分钟", "小时", "天"],
+};
+
+/**
+ * Write a duration for a sentence: `5 minutes`, `1 hour 30 minutes`.
+ *
+ * @param seconds How long.
+ */
+export function spellDuration(seconds: number, spoken: Language = language.get()): string {
+  const whole = Math.round(seconds);
+  const counts = [whole % 60, Math.floor(whole / 60) % 60, Math.floor(whole / 3600) % 24, Math.floor(whole / 86_400)];
+  const said = counts.flatMap((count, unit) => {
+    const name = LONG[spoken][unit];
+    if (!count || !name) return [];
+    return [spoken === "zh" ? `${count} ${name}` : plural(count, name)];
+  });
+  return said.reverse().join(" ");
 }
 
 const UNITS = [

@@ -8,8 +8,8 @@ import { messages } from "./messages";
 export interface ConfirmDialogProps {
   /** What will be done, as a question or a command: “Cancel 3,204 tasks”. */
   title: string;
-  /** What it means, with numbers. */
-  children?: ReactNode;
+  /** What it means, with numbers; or a form, which shows what the server refuses where it was typed. */
+  children?: ReactNode | ((refused: Readonly<Record<string, string>>) => ReactNode);
   /** The word of the button: what it does, never “OK”. */
   action: string;
   danger?: boolean;
@@ -23,6 +23,8 @@ export interface ConfirmDialogProps {
   /** This step is not the last one: the dialog stays after it. */
   keepOpen?: boolean;
   size?: number;
+  /** Fields of the request whose refusal the form shows itself. */
+  placed?: (field: string) => boolean;
   onConfirm: (reason: string | null) => Promise<unknown>;
   onClose: () => void;
 }
@@ -39,6 +41,7 @@ export function ConfirmDialog({
   note,
   keepOpen,
   size = 460,
+  placed,
   onConfirm,
   onClose,
 }: ConfirmDialogProps) {
@@ -59,6 +62,8 @@ export function ConfirmDialog({
       setBusy(false);
     }
   }
+  const loose = problem?.errors.filter(({ field }) => !placed?.(field)) ?? [];
+  const allPlaced = problem !== null && problem.errors.length > 0 && loose.length === 0;
   return (
     <Modal
       opened
@@ -75,7 +80,9 @@ export function ConfirmDialog({
           void confirm();
         }}
       >
-        <div className={classes.text}>{children}</div>
+        <div className={classes.text}>
+          {typeof children === "function" ? children(problem?.byField ?? {}) : children}
+        </div>
         {askReason && (
           <Textarea
             label={t.reason}
@@ -98,8 +105,8 @@ export function ConfirmDialog({
         )}
         {problem && (
           <div className={classes.problem} role="alert">
-            <strong>{problem.title}</strong> {problem.detail}
-            {problem.errors.map(({ field, message }) => (
+            <strong>{problem.title}</strong> {allPlaced ? t.seeFields : problem.detail}
+            {loose.map(({ field, message }) => (
               <div key={field}>
                 <code>{field}</code> {message}
               </div>

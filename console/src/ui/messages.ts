@@ -58,6 +58,9 @@ export const messages = defineMessages(
     typeToConfirm: (word: string) => `Type ${word} to confirm`,
     reason: "Reason",
     reasonHint: "Kept in the audit log",
+    seeFields: "See the fields marked above.",
+    unitOf: (label: string) => `Unit of ${label}`,
+    unit: { s: "seconds", m: "minutes", h: "hours", d: "days" },
   },
   {
     status: {
@@ -115,5 +118,8 @@ export const messages = defineMessages(
     typeToConfirm: (word) => `输入 ${word} 以确认`,
     reason: "原因",
     reasonHint: "将记入审计日志",
+    seeFields: "请查看上方标出的字段。",
+    unitOf: (label) => `${label}的单位`,
+    unit: { s: "秒", m: "分钟", h: "小时", d: "天" },
   },
 );

@@ -1,72 +1,48 @@
-import { Button, NativeSelect, Switch, TextInput } from "@mantine/core";
-import { IconBan, IconCheck, IconPlus, IconSend } from "@tabler/icons-react";
+import { Button, Switch } from "@mantine/core";
+import { IconCheck, IconPlus, IconSend, IconX } from "@tabler/icons-react";
 import { useState } from "react";
 import { $api, api, type Schema } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
-import { JsonEditor, parseJson } from "@/ui/json";
 import { Panel } from "@/ui/page";
 import { Rows } from "@/ui/rows";
 import { sayDone, sayProblem } from "@/ui/say";
 import { Empty, Result } from "@/ui/states";
-import { Badge } from "@/ui/status-badge";
 import { messages } from "../messages";
 import classes from "./alerts.module.css";
+import { ChannelDialog } from "./channel-dialog";
+import { type Channel, destination } from "./channel-fields";
 
-type Channel = Schema<"AlertChannelResource">;
-type Kind = Channel["kind"];
-
-const URL_OF = "https://";
-/** What a new channel of each kind must be given. */
-const NEEDED: Record<Kind, object> = {
-  webhook: { url: URL_OF },
-  slack: { url: URL_OF },
-  teams: { url: URL_OF },
-  dingtalk: { url: URL_OF, secret: "" },
-  wecom: { url: URL_OF },
-  feishu: { url: URL_OF, secret: "" },
-  lark: { url: URL_OF, secret: "" },
-  pagerduty: { routing_key: "" },
-  email: { host: "", sender: "", to: [""], username: "", password: "" },
-};
-const KINDS = Object.keys(NEEDED) as Kind[];
-
-/** How alerts reach people. */
+/** By which ways people are told. */
 export function Channels() {
   const t = useMessages(messages);
   const channels = $api.useQuery("get", "/v1/alerts/channels");
   const rules = $api.useQuery("get", "/v1/alerts/rules");
   const [edited, setEdited] = useState<Channel | "new" | null>(null);
   const [removed, setRemoved] = useState<Channel | null>(null);
-  const [testing, setTesting] = useState<string | null>(null);
-  const usedBy = ({ id }: Channel) => (rules.data?.items ?? []).filter((rule) => rule.channels.includes(id)).length;
+  const usedBy = ({ id }: Channel) => (rules.data?.items ?? []).filter((rule) => rule.channels.includes(id));
 
-  async function test(channel: Channel) {
-    setTesting(channel.id);
+  async function turn(channel: Channel, enabled: boolean) {
     try {
-      const { data } = await api.POST("/v1/alerts/channels/{channel_id}/test", {
-        params: { path: { channel_id: channel.id } },
+      const params = { path: { channel_id: channel.id } };
+      await api.PATCH("/v1/alerts/channels/{channel_id}", {
+        params,
+        body: { enabled } as Schema<"AlertChannelChange">,
       });
-      if (data?.delivered) sayDone(t.delivered(formatDuration(data.seconds)));
-      else sayProblem(new Problem(data?.http_status ?? 0, t.notDelivered, data?.error ?? ""));
+      await channels.refetch();
     } catch (error) {
       sayProblem(error);
-    } finally {
-      setTesting(null);
     }
   }
+  const add = (
+    <Button leftSection={<IconPlus size={14} />} onClick={() => setEdited("new")}>
+      {t.newChannel}
+    </Button>
+  );
   return (
-    <Panel
-      flush
-      title={t.tabs.channels}
-      aside={
-        <Button leftSection={<IconPlus size={14} />} onClick={() => setEdited("new")}>
-          {t.newChannel}
-        </Button>
-      }
-    >
+    <Panel flush title={t.tabs.channels} aside={add}>
       <Result query={channels} rows={4}>
         {({ items }) =>
           items.length === 0 ? (
@@ -74,35 +50,31 @@ export function Channels() {
           ) : (
             <Rows
               label={t.tabs.channels}
-              head={[t.name, t.kind, t.status, ""]}
+              head={[t.name, t.leadsTo, t.usedBy, t.enabled, ""]}
               rows={items.map((channel) => ({
                 key: channel.id,
                 cells: [
                   channel.name,
-                  channel.kind,
-                  <Badge
-                    key="state"
-                    tone={channel.enabled ? "good" : "quiet"}
-                    icon={channel.enabled ? IconCheck : IconBan}
-                  >
-                    {channel.enabled ? t.inForce : t.off}
-                  </Badge>,
-                  <div key="buttons" className={classes.buttons}>
-                    <Button
-                      size="compact-xs"
-                      loading={testing === channel.id}
-                      leftSection={<IconSend size={12} />}
-                      onClick={() => void test(channel)}
-                    >
-                      {t.test}
-                    </Button>
-                    <Button size="compact-xs" onClick={() => setEdited(channel)}>
-                      {t.edit}
-                    </Button>
-                    <Button size="compact-xs" onClick={() => setRemoved(channel)}>
-                      {t.remove}
-                    </Button>
+                  <div key="to">
+                    {t.kinds[channel.kind]}
+                    <div className={classes.quiet}>{destination(channel)}</div>
                   </div>,
+                  usedBy(channel)
+                    .map((rule) => rule.name)
+                    .join(", ") || <span className={classes.quiet}>{t.noRule}</span>,
+                  <Switch
+                    key="on"
+                    size="xs"
+                    aria-label={`${t.enabled}: ${channel.name}`}
+                    checked={channel.enabled}
+                    onChange={(event) => void turn(channel, event.currentTarget.checked)}
+                  />,
+                  <Actions
+                    key="actions"
+                    of={channel}
+                    onEdit={() => setEdited(channel)}
+                    onRemove={() => setRemoved(channel)}
+                  />,
                 ],
               }))}
             />
@@ -128,70 +100,54 @@ export function Channels() {
             sayDone(t.removed);
           }}
         >
-          {t.removeChannelText(usedBy(removed))}
+          {t.removeChannelText(usedBy(removed).length)}
         </ConfirmDialog>
       )}
     </Panel>
   );
 }
 
-function ChannelDialog({
-  channel,
-  onDone,
-  onClose,
-}: {
-  channel: Channel | null;
-  onDone: () => Promise<unknown>;
-  onClose: () => void;
-}) {
+/** What can be done with a channel, and what came of the last test. */
+function Actions({ of: channel, onEdit, onRemove }: { of: Channel; onEdit: () => void; onRemove: () => void }) {
   const t = useMessages(messages);
-  const [name, setName] = useState(channel?.name ?? "");
-  const [kind, setKind] = useState<Kind>(channel?.kind ?? "webhook");
-  const [enabled, setEnabled] = useState(channel?.enabled ?? true);
-  const [text, setText] = useState(JSON.stringify(channel?.settings ?? NEEDED.webhook, null, 2));
-  const parsed = parseJson(text);
+  const [testing, setTesting] = useState(false);
+  const [result, setResult] = useState<Schema<"AlertTest"> | null>(null);
+
+  async function test() {
+    setTesting(true);
+    setResult(null);
+    try {
+      const { data } = await api.POST("/v1/alerts/channels/{channel_id}/test", {
+        params: { path: { channel_id: channel.id } },
+      });
+      setResult(data ?? null);
+    } catch (error) {
+      setResult({ delivered: false, http_status: null, error: Problem.of(error).message, seconds: 0 });
+    } finally {
+      setTesting(false);
+    }
+  }
   return (
-    <ConfirmDialog
-      title={channel ? t.editChannel : t.newChannel}
-      action={t.save}
-      size={560}
-      disabled={!name.trim() || "why" in parsed}
-      onClose={onClose}
-      onConfirm={async () => {
-        if ("why" in parsed) return;
-        const body = { name: name.trim(), enabled, settings: parsed.value as Record<string, unknown> };
-        if (channel) {
-          const params = { path: { channel_id: channel.id } };
-          await api.PATCH("/v1/alerts/channels/{channel_id}", { params, body });
-        } else await api.POST("/v1/alerts/channels", { body: { ...body, kind } });
-        await onDone();
-        sayDone(t.saved);
-      }}
-    >
-      <div className={classes.fields}>
-        <div className={classes.row}>
-          <TextInput label={t.name} size="xs" value={name} onChange={(event) => setName(event.currentTarget.value)} />
-          <NativeSelect
-            label={t.kind}
-            size="xs"
-            disabled={channel !== null}
-            value={kind}
-            data={KINDS}
-            onChange={(event) => {
-              const chosen = event.currentTarget.value as Kind;
-              setKind(chosen);
-              setText(JSON.stringify(NEEDED[chosen], null, 2));
-            }}
-          />
-        </div>
-        <JsonEditor label={t.settings} description={t.settingsHint} text={text} onChange={setText} rows={12} />
-        <Switch
-          size="sm"
-          label={t.enabled}
-          checked={enabled}
-          onChange={(event) => setEnabled(event.currentTarget.checked)}
-        />
+    <div className={classes.actions}>
+      <div className={classes.buttons}>
+        <Button size="compact-xs" loading={testing} leftSection={<IconSend size={12} />} onClick={() => void test()}>
+          {t.test}
+        </Button>
+        <Button size="compact-xs" onClick={onEdit}>
+          {t.edit}
+        </Button>
+        <Button size="compact-xs" onClick={onRemove}>
+          {t.remove}
+        </Button>
       </div>
-    </ConfirmDialog>
+      {result && (
+        <div className={classes.result} role="status" data-bad={!result.delivered || undefined}>
+          {result.delivered ? <IconCheck size={14} aria-hidden /> : <IconX size={14} aria-hidden />}
+          <span>
+            {result.delivered ? t.delivered(formatDuration(result.seconds)) : `${t.notDelivered}: ${result.error}`}
+          </span>
+        </div>
+      )}
+    </div>
   );
 }

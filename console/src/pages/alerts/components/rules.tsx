@@ -1,32 +1,32 @@
-import { Button, Checkbox, NativeSelect, NumberInput, Switch, TextInput } from "@mantine/core";
+import { Button, Menu, Switch } from "@mantine/core";
 import { IconBan, IconBell, IconBellOff, IconCheck, IconPlus } from "@tabler/icons-react";
+import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { $api, api, type Schema } from "@/api/client";
 import { useLive } from "@/api/events";
-import { formatNumber, useMessages } from "@/i18n/language";
-import { formatDuration } from "@/i18n/time";
+import { useLanguage, useMessages } from "@/i18n/language";
+import { formatMoment } from "@/i18n/time";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { Panel } from "@/ui/page";
 import { Rows } from "@/ui/rows";
 import { sayDone, sayProblem } from "@/ui/say";
 import { Empty, Result } from "@/ui/states";
 import { Badge } from "@/ui/status-badge";
+import { useNow } from "@/ui/time";
 import { messages } from "../messages";
+import { place } from "../place";
 import classes from "./alerts.module.css";
+import { RuleDialog } from "./rule-dialog";
+import type { Rule } from "./rule-form";
+import { useSentences } from "./sentence";
 
-type Rule = Schema<"AlertRuleResource">;
-type Event = Rule["event"];
-
-const EVENTS = Object.keys(messages.en.event) as Event[];
-const MUTE_MS = 3_600_000;
-
-function isMuted({ muted_until }: Rule): boolean {
-  return muted_until !== null && Date.parse(muted_until) > Date.now();
-}
+const MUTES = Object.keys(messages.en.muteFor) as (keyof typeof messages.en.muteFor)[];
+const MOST_SHOWN = 3;
 
 /** What is worth telling. */
 export function Rules() {
   const t = useMessages(messages);
+  const { condition } = useSentences();
   const rules = $api.useQuery("get", "/v1/alerts/rules", {}, { refetchInterval: 10_000 });
   const channels = $api.useQuery("get", "/v1/alerts/channels");
   useLive(["alerts"], () => void rules.refetch());
@@ -34,18 +34,24 @@ export function Rules() {
   const [removed, setRemoved] = useState<Rule | null>(null);
   const named = (id: string) => channels.data?.items.find((channel) => channel.id === id)?.name ?? "…";
 
-  async function mute(rule: Rule) {
+  async function change(act: () => Promise<unknown>) {
     try {
-      await api.POST("/v1/alerts/rules/{rule_id}/mute", {
-        params: { path: { rule_id: rule.id } },
-        body: { until: isMuted(rule) ? null : new Date(Date.now() + MUTE_MS).toISOString() },
-      });
+      await act();
       await rules.refetch();
-      sayDone(t.saved);
     } catch (error) {
       sayProblem(error);
     }
   }
+  const mute = ({ id }: Rule, hours: number | null) => {
+    const until = hours === null ? null : new Date(Date.now() + hours * 3_600_000).toISOString();
+    const params = { path: { rule_id: id } };
+    return change(() => api.POST("/v1/alerts/rules/{rule_id}/mute", { params, body: { until } }));
+  };
+  const turn = ({ id }: Rule, enabled: boolean) => {
+    const params = { path: { rule_id: id } };
+    const body = { enabled } as Schema<"AlertRuleChange">;
+    return change(() => api.PATCH("/v1/alerts/rules/{rule_id}", { params, body }));
+  };
   return (
     <Panel
       flush
@@ -63,20 +69,51 @@ export function Rules() {
           ) : (
             <Rows
               label={t.tabs.rules}
-              head={[t.name, t.on, t.when, t.where, t.channels, t.status, ""]}
+              head={[t.name, t.channels, t.status, t.enabled, ""]}
               rows={items.map((rule) => ({
                 key: rule.id,
                 cells: [
-                  rule.name,
-                  t.event[rule.event],
-                  t.from(formatNumber(rule.threshold_in_force), formatDuration(rule.window_in_force_seconds)),
-                  [...rule.groups, ...rule.scenes].join(", ") || t.everywhere,
-                  rule.channels.map(named).join(", ") || t.historyOnly,
+                  <div key="rule">
+                    <Link to="/alerts" search={{ tab: "events", rule: rule.id }}>
+                      {rule.name}
+                    </Link>
+                    <div className={classes.quiet}>
+                      {condition({
+                        ...rule,
+                        threshold: rule.threshold_in_force,
+                        window: rule.window_in_force_seconds,
+                        quiet: rule.quiet_hours.length > 0,
+                      })}
+                    </div>
+                  </div>,
+                  rule.channels.map(named).join(", ") || <span className={classes.quiet}>{t.historyOnly}</span>,
                   <State key="state" of={rule} />,
+                  <Switch
+                    key="on"
+                    size="xs"
+                    aria-label={`${t.enabled}: ${rule.name}`}
+                    checked={rule.enabled}
+                    onChange={(event) => void turn(rule, event.currentTarget.checked)}
+                  />,
                   <div key="buttons" className={classes.buttons}>
-                    <Button size="compact-xs" onClick={() => void mute(rule)}>
-                      {isMuted(rule) ? t.unmute : t.mute}
-                    </Button>
+                    {isMuted(rule, Date.now()) ? (
+                      <Button size="compact-xs" onClick={() => void mute(rule, null)}>
+                        {t.unmute}
+                      </Button>
+                    ) : (
+                      <Menu position="bottom-end">
+                        <Menu.Target>
+                          <Button size="compact-xs">{t.mute}</Button>
+                        </Menu.Target>
+                        <Menu.Dropdown>
+                          {MUTES.map((hours) => (
+                            <Menu.Item key={hours} onClick={() => void mute(rule, Number(hours))}>
+                              {t.muteFor[hours]}
+                            </Menu.Item>
+                          ))}
+                        </Menu.Dropdown>
+                      </Menu>
+                    )}
                     <Button size="compact-xs" onClick={() => setEdited(rule)}>
                       {t.edit}
                     </Button>
@@ -90,10 +127,10 @@ export function Rules() {
           )
         }
       </Result>
-      {edited && (
+      {edited && channels.data && (
         <RuleDialog
           rule={edited === "new" ? null : edited}
-          channels={channels.data?.items ?? []}
+          channels={channels.data.items}
           onDone={() => rules.refetch()}
           onClose={() => setEdited(null)}
         />
@@ -117,136 +154,34 @@ export function Rules() {
   );
 }
 
-function State({ of }: { of: Rule }) {
-  const t = useMessages(messages);
-  const [tone, icon, word] = !of.enabled
-    ? (["quiet", IconBan, t.off] as const)
-    : isMuted(of)
-      ? (["quiet", IconBellOff, t.mutedUntil] as const)
-      : of.state === "firing"
-        ? (["bad", IconBell, t.state.firing] as const)
-        : (["good", IconCheck, t.state.ok] as const);
-  return (
-    <Badge tone={tone} icon={icon}>
-      {word}
-    </Badge>
-  );
+function isMuted({ muted_until }: Rule, now: number): boolean {
+  return muted_until !== null && Date.parse(muted_until) > now;
 }
 
-function RuleDialog({
-  rule,
-  channels,
-  onDone,
-  onClose,
-}: {
-  rule: Rule | null;
-  channels: readonly Schema<"AlertChannelResource">[];
-  onDone: () => Promise<unknown>;
-  onClose: () => void;
-}) {
+/** Whether a rule fires, and where. */
+function State({ of: rule }: { of: Rule }) {
   const t = useMessages(messages);
-  const [name, setName] = useState(rule?.name ?? "");
-  const [event, setEvent] = useState<Event>(rule?.event ?? "dead_letter");
-  const [threshold, setThreshold] = useState<number | null>(rule?.threshold ?? null);
-  const [window, setWindow] = useState<number | null>(rule?.window_seconds ?? null);
-  const [coolDown, setCoolDown] = useState<number | null>(rule?.cool_down_seconds ?? 900);
-  const [groups, setGroups] = useState(rule?.groups.join(", ") ?? "");
-  const [scenes, setScenes] = useState(rule?.scenes.join(", ") ?? "");
-  const [told, setTold] = useState<readonly string[]>(rule?.channels ?? []);
-  const [recovery, setRecovery] = useState(rule?.recovery ?? true);
-  const [enabled, setEnabled] = useState(rule?.enabled ?? true);
-  const number = (label: string, value: number | null, set: (value: number | null) => void, placeholder?: string) => (
-    <NumberInput
-      label={label}
-      size="xs"
-      min={0}
-      hideControls
-      allowNegative={false}
-      placeholder={placeholder}
-      value={value ?? ""}
-      onChange={(next) => set(next === "" ? null : Number(next))}
-    />
-  );
-  const listed = (text: string) => text.split(/[,\s]+/).filter(Boolean);
+  const spoken = useLanguage();
+  const now = useNow(60);
+  const firing = rule.enabled && rule.state === "firing";
+  const [tone, icon, word] = !rule.enabled
+    ? (["quiet", IconBan, t.off] as const)
+    : isMuted(rule, now)
+      ? (["quiet", IconBellOff, t.mutedUntil(formatMoment(new Date(rule.muted_until ?? 0), now, spoken))] as const)
+      : firing
+        ? (["bad", IconBell, t.state.firing] as const)
+        : (["good", IconCheck, t.state.ok] as const);
+  const places = firing ? rule.firing.map(place).filter(Boolean) : [];
   return (
-    <ConfirmDialog
-      title={rule ? t.editRule : t.newRule}
-      action={t.save}
-      size={560}
-      disabled={!name.trim()}
-      onClose={onClose}
-      onConfirm={async () => {
-        const body = {
-          name: name.trim(),
-          event,
-          threshold,
-          window_seconds: window,
-          cool_down_seconds: coolDown ?? 0,
-          groups: listed(groups),
-          scenes: listed(scenes),
-          channels: [...told],
-          recovery,
-          enabled,
-        };
-        if (rule) {
-          await api.PATCH("/v1/alerts/rules/{rule_id}", {
-            params: { path: { rule_id: rule.id } },
-            body: body as Schema<"AlertRuleChange">,
-          });
-        } else await api.POST("/v1/alerts/rules", { body: body as Schema<"AlertRuleCreation"> });
-        await onDone();
-        sayDone(t.saved);
-      }}
-    >
-      <div className={classes.fields}>
-        <div className={classes.row}>
-          <TextInput label={t.name} size="xs" value={name} onChange={(typed) => setName(typed.currentTarget.value)} />
-          <NativeSelect
-            label={t.on}
-            size="xs"
-            value={event}
-            onChange={(chosen) => setEvent(chosen.currentTarget.value as Event)}
-            data={EVENTS.map((value) => ({ value, label: t.event[value] }))}
-          />
+    <div>
+      <Badge tone={tone} icon={icon}>
+        {word}
+      </Badge>
+      {places.length > 0 && (
+        <div className={classes.quiet}>
+          {places.slice(0, MOST_SHOWN).join(", ")} {places.length > MOST_SHOWN && t.others(places.length - MOST_SHOWN)}
         </div>
-        <div className={classes.row}>
-          {number(t.threshold, threshold, setThreshold, t.usual)}
-          {number(t.window, window, setWindow, t.usual)}
-          {number(t.coolDown, coolDown, setCoolDown)}
-        </div>
-        <div className={classes.row}>
-          <TextInput
-            label={t.groups}
-            placeholder={t.everywhere}
-            size="xs"
-            value={groups}
-            onChange={(typed) => setGroups(typed.currentTarget.value)}
-          />
-          <TextInput
-            label={t.scenes}
-            placeholder={t.everywhere}
-            size="xs"
-            value={scenes}
-            onChange={(typed) => setScenes(typed.currentTarget.value)}
-          />
-        </div>
-        {channels.length > 0 && (
-          <Checkbox.Group label={t.channels} size="xs" value={[...told]} onChange={setTold}>
-            <div className={classes.row}>
-              {channels.map(({ id, name: channel }) => (
-                <Checkbox key={id} value={id} label={channel} />
-              ))}
-            </div>
-          </Checkbox.Group>
-        )}
-        <Switch
-          size="sm"
-          label={t.recovery}
-          checked={recovery}
-          onChange={(to) => setRecovery(to.currentTarget.checked)}
-        />
-        <Switch size="sm" label={t.enabled} checked={enabled} onChange={(to) => setEnabled(to.currentTarget.checked)} />
-      </div>
-    </ConfirmDialog>
+      )}
+    </div>
   );
 }

@@ -8,6 +8,7 @@ import { Rows } from "@/ui/rows";
 import { Empty, Result } from "@/ui/states";
 import { Time } from "@/ui/time";
 import { messages } from "../messages";
+import { Deed, Facts } from "./audit-entry";
 import classes from "./settings.module.css";
 
 /** Who changed what, and why, the newest first. */
@@ -34,20 +35,15 @@ export function AuditLog() {
           return (
             <Rows
               label={t.tabs.audit}
-              head={[t.when, t.who, t.what, t.subject, t.reason]}
+              head={[t.what, t.who, t.details, t.reason, t.when]}
               rows={entries.map((entry) => ({
                 key: String(entry.id),
                 cells: [
-                  <Time key="when" at={entry.created_at} />,
-                  entry.actor,
-                  <span key="what">
-                    {entry.action}{" "}
-                    {Object.keys(entry.facts).length > 0 && (
-                      <span className={classes.facts}>{JSON.stringify(entry.facts)}</span>
-                    )}
-                  </span>,
-                  `${entry.subject_kind} ${entry.subject_id}`,
+                  <Deed key="what" of={entry} />,
+                  entry.actor === "anonymous" ? t.anonymous : entry.actor,
+                  <Facts key="details" of={entry} />,
                   entry.reason,
+                  <Time key="when" at={entry.created_at} />,
                 ],
               }))}
             />

@@ -1,8 +1,9 @@
-import { Button, Checkbox, PasswordInput } from "@mantine/core";
+import { Button, Checkbox } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { forgetAll } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { Code } from "@/ui/code";
+import { SecretInput } from "@/ui/secret-input";
 import classes from "./key-screen.module.css";
 import { Logo } from "./logo";
 import { messages } from "./messages";
@@ -24,7 +25,7 @@ export function KeyScreen({ refused }: { refused: boolean }) {
         <Logo size={36} />
         <h1>{t.title}</h1>
         <p>{t.lead}</p>
-        <PasswordInput
+        <SecretInput
           label={t.label}
           value={key}
           onChange={(event) => setKey(event.currentTarget.value)}

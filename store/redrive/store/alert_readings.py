@@ -157,7 +157,7 @@ async def measure(session: AsyncSession, namespace: str, rule: AlertRule, since:
     conditions = ["true" if table == "nodes" else '"group" IS DISTINCT FROM :alerts_group']
     if rule.groups:
         conditions.append('"group" = ANY(:groups)')
-    if rule.scenes and table != "nodes":
+    if rule.scenes and rule.condition.has_scene:
         conditions.append("scene = ANY(:scenes)")
     statement = template.format(
         dimensions="".join(f"{column} AS d{index}, " for index, column in enumerate(columns)),

@@ -136,6 +136,8 @@ async def test_what_nodes_say_of_their_sdk(database: Database) -> None:
             )
             assert status == "live"
     assert await read(database, "sdk_error", group_by=("group", "node")) == [(("orders", "n1"), 5)]
+    # An SDK is in no scene.
+    assert await read(database, "sdk_error", scenes=("charge",)) == [((), 5)]
     assert await read(database, "spool_growing", threshold=40, group_by=("group",)) == [(("orders",), 40)]
     async with database.session() as session:
         await nodes.heartbeat(session, "default", "n1", 0)

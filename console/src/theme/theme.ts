@@ -18,6 +18,7 @@ import {
   Tabs,
   Tooltip,
 } from "@mantine/core";
+import tabs from "./tabs.module.css";
 
 const marine: MantineColorsTuple = [
   "#e7f2fa", "#d0e5f5", "#a3cdec", "#71b2e2", "#4a9ddb", "#2f8fd3", "#1a7cc0", "#0f6cae", "#0b5c96", "#084a7a",
@@ -72,7 +73,7 @@ export const theme = createTheme({
     Menu: Menu.extend({ defaultProps: { shadow: "none", radius: "md", withinPortal: true } }),
     Popover: Popover.extend({ defaultProps: { shadow: "none", radius: "md" } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 250, withArrow: false, radius: "sm" } }),
-    Tabs: Tabs.extend({ defaultProps: { keepMounted: false } }),
+    Tabs: Tabs.extend({ defaultProps: { keepMounted: false }, classNames: { list: tabs.list ?? "" } }),
     SegmentedControl: SegmentedControl.extend({ defaultProps: { size: "xs" } }),
     Kbd: Kbd.extend({ defaultProps: { size: "xs" } }),
   },

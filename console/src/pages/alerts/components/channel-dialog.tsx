@@ -1,18 +1,10 @@
-import {
-  Button,
-  NativeSelect,
-  NumberInput,
-  PasswordInput,
-  Switch,
-  TagsInput,
-  Textarea,
-  TextInput,
-} from "@mantine/core";
+import { Button, NativeSelect, NumberInput, Switch, TagsInput, Textarea, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { api } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { sayDone } from "@/ui/say";
+import { SecretInput } from "@/ui/secret-input";
 import { messages } from "../messages";
 import classes from "./alerts.module.css";
 import {
@@ -188,7 +180,7 @@ function Field({
     case "secret":
       return (
         <div className={classes.wide}>
-          <PasswordInput
+          <SecretInput
             {...common}
             description={hint}
             placeholder={value === null ? t.willBeRemoved : stored ? t.stored(stored) : field.placeholder}

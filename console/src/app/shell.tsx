@@ -75,7 +75,15 @@ export function Shell({ children }: { children: ReactNode }) {
           {t.more}
         </UnstyledButton>
       </nav>
-      <Drawer opened={menu} onClose={menuIs.close} size={264} padding={0} withCloseButton={false} title={t.menu}>
+      <Drawer
+        opened={menu}
+        onClose={menuIs.close}
+        size={264}
+        padding={0}
+        withCloseButton={false}
+        title={t.menu}
+        classNames={{ header: classes.unseen ?? "" }}
+      >
         <Sidebar onPalette={() => setPalette(true)} onHelp={() => setHelp(true)} />
       </Drawer>
       <Suspense fallback={null}>

@@ -42,7 +42,7 @@ export function Keys() {
           ) : (
             <Rows
               label={t.tabs.keys}
-              head={[t.name, t.key, t.scope, t.state, t.lastUsed, t.created, ""]}
+              head={[t.name, t.key, t.scope, t.state, t.lastUsed, t.created, t.keyExpires, ""]}
               rows={items.map((key) => ({
                 key: key.id,
                 cells: [
@@ -52,6 +52,7 @@ export function Keys() {
                   <KeyState key="state" of={key} />,
                   <Time key="used" at={key.last_used_at} />,
                   <Time key="created" at={key.created_at} />,
+                  key.expires_at ? <Time key="expires" at={key.expires_at} /> : t.never,
                   key.revoked_at === null && (
                     <Button key="revoke" size="compact-xs" onClick={() => setRevoking(key)}>
                       {t.revoke}

@@ -89,7 +89,7 @@ class World:
     url: str
     api: httpx.Client
     provider: Provider
-    settings: dict[str, str]
+    settings: dict[str, str] = field(default_factory=dict[str, str])
     tasks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def report(

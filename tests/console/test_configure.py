@@ -77,6 +77,33 @@ def test_a_refused_policy_says_which_field(show: Show) -> None:
     expect(page.get_by_label("Attempts at most", exact=True)).to_have_attribute("aria-invalid", "true")
 
 
+def test_what_failures_mean_is_said_rule_by_rule(show: Show, world: World) -> None:
+    """A refused rule says so itself; rules are moved, and those that were there stay as they were."""
+    known = {"action": "park", "http_status": [502, "3xx"], "seconds": 300}
+    body = {"name": "meanings", "policy": {"classification": [known]}}
+    world.api.post("/v1/groups/orders/scenes", json=body).raise_for_status()
+    page = show("/groups/orders/scenes/meanings")
+    rules = page.get_by_role("group", name="Rules")
+    rules.get_by_role("button", name="Add a rule").click()
+    second = rules.get_by_role("group", name="Rule 2")
+    second.get_by_label("Message (pattern)").fill("(a+)+")
+    second.get_by_label("Body at (pointer)").fill("/error/code")
+    second.get_by_label("Equals").fill("1.50")
+    second.get_by_label("Then").select_option("dead")
+    page.get_by_role("button", name="Save").click()
+    expect(second.get_by_text("expected a pattern that is quick to match")).to_be_visible()
+    second.get_by_label("Message (pattern)").fill("")
+    second.get_by_label("HTTP status").fill("4xx")
+    second.get_by_role("button", name="Move up").click()
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text("Version 2 is in force")).to_be_visible()
+    policy = world.api.get("/v1/groups/orders/scenes/meanings/effective-policy").json()["policy"]
+    said = [{name: part for name, part in rule.items() if part is not None} for rule in policy["classification"]]
+    added = {"action": "dead", "http_status": "4xx", "body": {"pointer": "/error/code", "equals": 1.5}}
+    assert said == [added, known]
+
+
 def test_a_scene_is_paused_with_a_reason_and_resumed(show: Show, world: World) -> None:
     page = show("/groups/mail/scenes/send-receipt?tab=settings")
     page.get_by_role("button", name="Pause", exact=True).click()

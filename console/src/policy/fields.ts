@@ -1,4 +1,14 @@
-export type FieldKind = "whole" | "number" | "ratio" | "seconds" | "choice" | "switch" | "text" | "json";
+export type FieldKind =
+  | "whole"
+  | "number"
+  | "ratio"
+  | "seconds"
+  | "choice"
+  | "switch"
+  | "text"
+  | "json"
+  | "rules"
+  | "quiet";
 
 export interface PolicyField {
   /** Its place in the policy; also its key in `messages.ts`, with `.` as `_`. */
@@ -61,7 +71,7 @@ export const SECTIONS: readonly PolicySection[] = [
   {
     id: "outcome",
     fields: [
-      { path: "classification", kind: "json" },
+      { path: "classification", kind: "rules" },
       { path: "poison", kind: "json" },
       { path: "retry_after.honour", kind: "switch" },
       { path: "retry_after.max_seconds", kind: "seconds" },
@@ -110,7 +120,7 @@ export const SECTIONS: readonly PolicySection[] = [
         kind: "choice",
         choices: ["round_robin", "random", "consistent_hash", "least_recently_used", "first", "last"],
       },
-      { path: "quiet_hours", kind: "json" },
+      { path: "quiet_hours", kind: "quiet" },
     ],
   },
 ];

@@ -41,6 +41,13 @@ export function LayerPolicy({ saved, layers, note, aside, onSave }: LayerPolicyP
   const below = (lowest: Parts) => layers.reduce((document, layer) => merged(document, layer.parts), lowest);
   const whole = (lowest: Parts) => merged(below(lowest), parts);
 
+  function change(next: Parts) {
+    setEdited(next);
+    // What was said of a part that is another one now may be true no longer, or of another rule of its list.
+    const same = ([place]: [string, string]) => at(next, partOf(place)) === at(parts, partOf(place));
+    setProblems(Object.fromEntries(Object.entries(problems).filter(same)));
+  }
+
   async function save() {
     setBusy(true);
     setProblems({});
@@ -66,7 +73,7 @@ export function LayerPolicy({ saved, layers, note, aside, onSave }: LayerPolicyP
               below={below(lowest)}
               originOf={(path) => originOf(layers, path)}
               problems={problems}
-              onChange={setEdited}
+              onChange={change}
             />
           )}
         </Result>
@@ -95,4 +102,9 @@ function originOf(layers: readonly Layer[], path: string): Origin {
 /** A refused field is named by its place in the request: `policy.backoff.initial_seconds`. */
 function placeOf(field: string): string {
   return field.replace(/^(body\.)?policy\./, "");
+}
+
+/** The part of the policy that a place is in: `classification` of `classification[0].error`. */
+function partOf(place: string): string {
+  return place.replace(/[.[].*$/, "");
 }

@@ -5,12 +5,18 @@ import type { Schema } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
 import { JsonEditor, parseJson } from "@/ui/json";
+import { QuietHoursList } from "@/ui/quiet-hours";
 import { BACKOFFS, type PolicyField, type PolicySection, SECTIONS } from "./fields";
 import { messages } from "./messages";
 import { at, drop, merged, type Parts, put } from "./parts";
 import classes from "./policy-form.module.css";
+import type { Rule } from "./rules";
+import { RulesEditor } from "./rules-editor";
 
 export type Origin = Schema<"Setting">["origin"];
+
+/** What quiet hours say where their document says nothing; the server's defaults. */
+const QUIET = { start: "", duration_seconds: 0, timezone: "UTC", reason: "" };
 
 export interface PolicyFormProps {
   /** What this layer says. */
@@ -146,6 +152,25 @@ function Field({
           value={String(value ?? "")}
           onChange={(event) => set(event.currentTarget.value)}
         />
+      );
+    case "rules":
+      return (
+        <div className={classes.wide} role="group" aria-label={name}>
+          {label}
+          <RulesEditor rules={(value as Rule[] | null) ?? []} refused={problems ?? {}} onChange={set} />
+        </div>
+      );
+    case "quiet":
+      return (
+        <div className={classes.wide} role="group" aria-label={name}>
+          {label}
+          <QuietHoursList
+            value={((value as Partial<Schema<"QuietWindow">>[] | null) ?? []).map((hours) => ({ ...QUIET, ...hours }))}
+            refused={problems ?? {}}
+            onChange={set}
+          />
+          {error && <p className={classes.bad}>{error}</p>}
+        </div>
       );
     case "json":
       return (

@@ -62,6 +62,13 @@ export const messages = defineMessages(
     seeFields: "See the fields marked above.",
     unitOf: (label: string) => `Unit of ${label}`,
     unit: { s: "seconds", m: "minutes", h: "hours", d: "days" },
+    addQuiet: "Add quiet hours",
+    quietChoice: { nights: "Every night, 22:00 to 06:00", weekends: "Weekends", own: "Others" },
+    quietStart: "Begin (cron)",
+    quietLength: "Lasts",
+    quietZone: "Time zone",
+    quietReason: "Reason",
+    removeQuiet: "Remove these quiet hours",
   },
   {
     status: {
@@ -123,5 +130,12 @@ export const messages = defineMessages(
     seeFields: "请查看上方标出的字段。",
     unitOf: (label) => `${label}的单位`,
     unit: { s: "秒", m: "分钟", h: "小时", d: "天" },
+    addQuiet: "添加静默时段",
+    quietChoice: { nights: "每晚 22:00 至 06:00", weekends: "周末", own: "其他" },
+    quietStart: "开始（Cron）",
+    quietLength: "时长",
+    quietZone: "时区",
+    quietReason: "原因",
+    removeQuiet: "移除此静默时段",
   },
 );

@@ -56,10 +56,14 @@ def check_timezone(name: str) -> None:
     raise InvalidPolicy("timezone", expected + (suggestion if "did you mean" in suggestion else ""))
 
 
-def check_expression(expression: str) -> None:
+def check_expression(expression: str, field: str = "expression") -> None:
     """Refuse an expression that croniter cannot read, that names no time at all, or that is random.
 
     Where croniter is not installed, as beside the SDK, only the number of fields is checked; the server does the rest.
+
+    Args:
+        expression: Five fields, or six with seconds last.
+        field: Its name in messages.
 
     Raises:
         InvalidPolicy: The expression has no meaning.
@@ -67,9 +71,7 @@ def check_expression(expression: str) -> None:
     problem = _problem(expression)
     if problem is not None:
         shown = expression if len(expression) <= 80 else f"{expression[:77]}..."
-        raise InvalidPolicy(
-            "expression", f"expected a cron expression such as '*/5 * * * *', got {shown!r}: {problem[:200]}"
-        )
+        raise InvalidPolicy(field, f"expected a cron expression such as '*/5 * * * *', got {shown!r}: {problem[:200]}")
 
 
 def next_time(expression: str, timezone: str, after: datetime) -> datetime:

@@ -50,7 +50,7 @@ class QuietWindow:
 
     def __post_init__(self) -> None:
         check_timezone(self.timezone)
-        check_expression(self.start)
+        check_expression(self.start, "start")
         fits = 1 <= self.duration_seconds <= _LONGEST
         expect(fits, "duration_seconds", f"seconds from 1 to {_LONGEST:.0f} (a week)", self.duration_seconds)
         expect(len(self.reason) <= 500, "reason", "at most 500 characters", len(self.reason))

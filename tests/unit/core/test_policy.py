@@ -127,7 +127,7 @@ FAULTS: list[tuple[Any, str, str]] = [
     ({"breaker": {"min": 2}}, "policy.breaker.min", "unknown field, did you mean 'minimum'?"),
     ({"budget": {"floor_per_second": 0}}, "policy.budget.floor_per_second", "expected a number per second"),
     ({"slow_start": {"doubling_seconds": 0}}, "policy.slow_start.doubling_seconds", "expected seconds above 0"),
-    ({"quiet_hours": [{"start": "x", "duration_seconds": 5}]}, "policy.quiet_hours[0].expression", "expected a cron"),
+    ({"quiet_hours": [{"start": "x", "duration_seconds": 5}]}, "policy.quiet_hours[0].start", "expected a cron"),
     (
         {"quiet_hours": [{"start": "0 1 * * *", "duration_seconds": 5}] * 21},
         "policy.quiet_hours",

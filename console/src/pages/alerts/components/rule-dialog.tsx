@@ -4,12 +4,12 @@ import { api, type Schema } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { DurationInput } from "@/ui/duration-input";
+import { QuietHoursList } from "@/ui/quiet-hours";
 import { sayDone } from "@/ui/say";
 import { Loading } from "@/ui/states";
 import { messages } from "../messages";
 import classes from "./alerts.module.css";
 import type { Channel } from "./channel-fields";
-import { QuietHoursList } from "./quiet-hours";
 import { about, type Draft, draftOf, NEW, type Rule, saidOf, useConditions, useNames } from "./rule-form";
 import { useSentences } from "./sentence";
 

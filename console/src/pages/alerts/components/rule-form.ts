@@ -3,7 +3,6 @@ import type { Said } from "./sentence";
 
 export type Rule = Schema<"AlertRuleResource">;
 export type Condition = Schema<"AlertConditionResource">;
-export type QuietHours = Rule["quiet_hours"][number];
 
 /** What a person can set in a rule. */
 export type Draft = Pick<

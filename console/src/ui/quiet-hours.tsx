@@ -1,10 +1,12 @@
 import { ActionIcon, Autocomplete, Button, Menu, TextInput } from "@mantine/core";
 import { IconPlus, IconTrash } from "@tabler/icons-react";
+import type { Schema } from "@/api/client";
 import { useMessages } from "@/i18n/language";
-import { DurationInput } from "@/ui/duration-input";
-import { messages } from "../messages";
-import classes from "./alerts.module.css";
-import type { QuietHours } from "./rule-form";
+import { DurationInput } from "./duration-input";
+import { messages } from "./messages";
+import classes from "./quiet-hours.module.css";
+
+type QuietHours = Schema<"QuietWindow">;
 
 const CHOICES = {
   nights: { start: "0 22 * * *", duration_seconds: 28_800 },
@@ -12,13 +14,14 @@ const CHOICES = {
   own: { start: "", duration_seconds: 3600 },
 } as const;
 
-/** Times in which nothing is told. */
+/** Times in which nothing is done. */
 export function QuietHoursList({
   value,
   refused,
   onChange,
 }: {
   value: readonly QuietHours[];
+  /** What the server refuses, by place: `quiet_hours[0].start`. */
   refused: Readonly<Record<string, string>>;
   onChange: (value: QuietHours[]) => void;
 }) {
@@ -27,12 +30,12 @@ export function QuietHoursList({
   const set = (index: number, changes: Partial<QuietHours>) =>
     onChange(value.map((one, at) => (at === index ? { ...one, ...changes } : one)));
   return (
-    <div className={classes.quietList}>
+    <div className={classes.list}>
       {value.map((hours, index) => {
         const wrong = (name: keyof QuietHours) => refused[`quiet_hours[${index}].${name}`];
         return (
           // biome-ignore lint/suspicious/noArrayIndexKey: they have no identity, and keep their places
-          <div key={index} className={classes.quietHours}>
+          <div key={index} className={classes.hours}>
             <TextInput
               label={t.quietStart}
               placeholder="0 22 * * *"

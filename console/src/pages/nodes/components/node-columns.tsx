@@ -3,7 +3,7 @@ import { IconCheck, IconDroplet, IconPlugConnectedX } from "@tabler/icons-react"
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useMemo } from "react";
 import type { Schema } from "@/api/client";
-import { useMessages } from "@/i18n/language";
+import { formatNumber, useMessages } from "@/i18n/language";
 import type { Column } from "@/ui/data-table";
 import { Badge } from "@/ui/status-badge";
 import { Time } from "@/ui/time";
@@ -45,11 +45,12 @@ export function useNodeColumns(
           {t.forget}
         </Button>
       ) : null;
+    // Together no wider than a page on a screen of 1280 px.
     const columns: readonly Column<Node>[] = [
       {
         id: "node",
         header: t.node,
-        width: "minmax(160px, 1.4fr)",
+        width: "minmax(140px, 1.4fr)",
         fixed: true,
         cell: (node) => (
           <span className={classes.name} title={node.url}>
@@ -57,20 +58,21 @@ export function useNodeColumns(
           </span>
         ),
       },
-      { id: "group", header: t.group, width: "minmax(100px, 1fr)", cell: group },
-      { id: "state", header: t.state, width: "112px", cell: state },
-      { id: "load", header: t.load, width: "190px", cell: (node) => <Load node={node} /> },
-      { id: "version", header: t.version, width: "90px", cell: ({ version }) => version ?? "–" },
-      { id: "labels", header: t.labels, width: "minmax(120px, 1.2fr)", cell: (node) => <Labels node={node} /> },
+      { id: "group", header: t.group, width: "minmax(90px, 1fr)", cell: group },
+      { id: "state", header: t.state, width: "104px", cell: state },
+      { id: "load", header: t.load, width: "162px", cell: (node) => <Load node={node} /> },
+      { id: "version", header: t.version, width: "76px", cell: ({ version }) => version ?? "–" },
+      { id: "labels", header: t.labels, width: "minmax(90px, 1.2fr)", cell: (node) => <Labels node={node} /> },
       {
         id: "executors",
         header: t.executors,
-        width: "120px",
-        cell: ({ executors }) => <span title={executors.join("\n")}>{t.executorCount(executors.length)}</span>,
+        width: "86px",
+        align: "right",
+        cell: ({ executors }) => <span title={executors.join("\n")}>{formatNumber(executors.length)}</span>,
       },
-      { id: "heartbeat", header: t.heartbeat, width: "96px", cell: (node) => <Time at={node.last_heartbeat_at} /> },
-      { id: "registered", header: t.registered, width: "100px", cell: (node) => <Time at={node.registered_at} /> },
-      { id: "buttons", header: "", width: "84px", align: "right", fixed: true, cell: button },
+      { id: "heartbeat", header: t.heartbeat, width: "84px", cell: (node) => <Time at={node.last_heartbeat_at} /> },
+      { id: "registered", header: t.registered, width: "88px", cell: (node) => <Time at={node.registered_at} /> },
+      { id: "buttons", header: "", width: "78px", align: "right", fixed: true, cell: button },
     ];
     const card = (node: Node) => (
       <div className={classes.card}>

@@ -13,6 +13,7 @@ import {
   Menu,
   Modal,
   mergeMantineTheme,
+  Notification,
   Popover,
   SegmentedControl,
   Tabs,
@@ -76,6 +77,8 @@ export const theme = createTheme({
     Tabs: Tabs.extend({ defaultProps: { keepMounted: false }, classNames: { list: tabs.list ?? "" } }),
     SegmentedControl: SegmentedControl.extend({ defaultProps: { size: "xs" } }),
     Kbd: Kbd.extend({ defaultProps: { size: "xs" } }),
+    // Mantine's own grey is too pale to be read under a title.
+    Notification: Notification.extend({ styles: { description: { color: "var(--ink-2)" } } }),
   },
 });
 

@@ -1,10 +1,19 @@
 import { notifications } from "@mantine/notifications";
 import { IconCheck, IconExclamationMark } from "@tabler/icons-react";
 import { Problem } from "@/api/problem";
+import { language } from "@/i18n/language";
+import { messages } from "./messages";
 
 /** Say for a few seconds that something was done. */
 export function sayDone(message: string): void {
-  notifications.show({ message, color: "teal", icon: <IconCheck size={16} />, autoClose: 4000, withBorder: true });
+  notifications.show({
+    message,
+    color: "teal",
+    icon: <IconCheck size={16} />,
+    autoClose: 4000,
+    withBorder: true,
+    closeButtonProps: { "aria-label": messages[language.get()].close },
+  });
 }
 
 /** Say why something was not done, until it is read. */
@@ -17,5 +26,6 @@ export function sayProblem(error: unknown): void {
     icon: <IconExclamationMark size={16} />,
     autoClose: 10_000,
     withBorder: true,
+    closeButtonProps: { "aria-label": messages[language.get()].close },
   });
 }

@@ -120,6 +120,30 @@ def test_a_scene_is_paused_with_a_reason_and_resumed(show: Show, world: World) -
     assert [(pause["scope"], pause["key"]) for pause in pauses] == [("scene", "mail/send-receipt")]
 
 
+def test_a_scene_says_who_is_told_how_its_tasks_end(show: Show, world: World) -> None:
+    told = {"on_success": "orders.told", "on_cancelled": {"url": "https://example.com/called-off", "headers": {}}}
+    world.api.post("/v1/groups/orders/scenes", json={"name": "told", "callbacks": told}).raise_for_status()
+    page = show("/groups/orders/scenes/told?tab=settings")
+    page.get_by_role("group", name="When it succeeds").get_by_label("When it succeeds").select_option("nobody")
+    dead = page.get_by_role("group", name="When it is dead")
+    dead.get_by_label("When it is dead").select_option("webhook")
+    dead.get_by_label("Address (URL)").fill("ftp://example.com")
+    dead.get_by_role("button", name="Add a header").click()
+    dead.get_by_role("textbox", name="Header", exact=True).fill("x-shop")
+    dead.get_by_role("textbox", name="Value", exact=True).fill("7")
+    save = page.locator("form").filter(has=dead).get_by_role("button", name="Save")
+    save.click()
+    expect(dead.get_by_text("expected an absolute http or https URL")).to_be_visible()
+    dead.get_by_label("Address (URL)").fill("https://example.com/dead")
+    save.click()
+
+    expect(page.get_by_text("Saved")).to_be_visible()
+    assert world.api.get("/v1/groups/orders/scenes/told").json()["callbacks"] == {
+        "on_cancelled": told["on_cancelled"],
+        "on_dead": {"url": "https://example.com/dead", "headers": {"x-shop": "7"}},
+    }
+
+
 def test_a_limit_is_set_and_removed(show: Show, world: World) -> None:
     page = show("/groups/mail?tab=settings")
     page.get_by_role("button", name="Change").click()

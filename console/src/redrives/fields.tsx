@@ -1,16 +1,7 @@
-import {
-  ActionIcon,
-  Autocomplete,
-  Button,
-  Checkbox,
-  NativeSelect,
-  NumberInput,
-  Switch,
-  TextInput,
-} from "@mantine/core";
-import { IconPlus, IconX } from "@tabler/icons-react";
+import { Autocomplete, Checkbox, NativeSelect, NumberInput, Switch, TextInput } from "@mantine/core";
 import type { ReactNode } from "react";
 import { useLanguage, useMessages } from "@/i18n/language";
+import { HeaderList } from "@/ui/header-list";
 import { DAYS, type Faults, type Hours, type Target } from "./form";
 import { messages } from "./messages";
 import classes from "./redrive-dialog.module.css";
@@ -206,7 +197,6 @@ function WebhookFields({
   faults: Faults;
 }) {
   const t = useMessages(messages);
-  const headers = (next: readonly (readonly [string, string])[]) => onChange({ ...target, headers: next });
   return (
     <>
       <div className={classes.webhook}>
@@ -226,41 +216,7 @@ function WebhookFields({
           onChange={(event) => onChange({ ...target, url: event.currentTarget.value })}
         />
       </div>
-      {target.headers.map(([name, value], index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: headers keep their places while they are typed
-        <div key={index} className={classes.header}>
-          <TextInput
-            aria-label={t.headerName}
-            placeholder={t.headerName}
-            size="xs"
-            value={name}
-            onChange={(event) => headers(target.headers.with(index, [event.currentTarget.value, value]))}
-          />
-          <TextInput
-            aria-label={t.headerValue}
-            placeholder={t.headerValue}
-            size="xs"
-            value={value}
-            onChange={(event) => headers(target.headers.with(index, [name, event.currentTarget.value]))}
-          />
-          <ActionIcon
-            variant="subtle"
-            color="gray"
-            aria-label={t.removeHeader(name)}
-            onClick={() => headers(target.headers.toSpliced(index, 1))}
-          >
-            <IconX size={14} />
-          </ActionIcon>
-        </div>
-      ))}
-      <Button
-        className={classes.add}
-        variant="subtle"
-        leftSection={<IconPlus size={14} />}
-        onClick={() => headers([...target.headers, ["", ""]])}
-      >
-        {t.addHeader}
-      </Button>
+      <HeaderList value={target.headers} onChange={(headers) => onChange({ ...target, headers })} />
     </>
   );
 }

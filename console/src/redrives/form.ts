@@ -1,6 +1,7 @@
 import type { Schema } from "@/api/client";
 import type { Parts } from "@/policy/parts";
 import type { Selection } from "@/tasks/selection";
+import { type HeaderPairs, headersOf } from "@/ui/header-list";
 import { parseJson } from "@/ui/json";
 
 export type Action = Schema<"RedriveRequest">["action"];
@@ -22,7 +23,7 @@ export interface Hours {
 export type Target =
   | { kind: "node" }
   | { kind: "worker"; task_queue: string }
-  | { kind: "webhook"; url: string; method: string; headers: readonly (readonly [name: string, value: string])[] };
+  | { kind: "webhook"; url: string; method: string; headers: HeaderPairs };
 
 /** What a person has chosen so far. A number that was cleared is null: the server says what it expects there. */
 export interface Form {
@@ -94,7 +95,7 @@ export function changes(policy: Parts): boolean {
 
 function asTarget(target: Target): object {
   if (target.kind !== "webhook") return target;
-  return { ...target, headers: Object.fromEntries(target.headers.filter(([name, value]) => name || value)) };
+  return { ...target, headers: headersOf(target.headers) };
 }
 
 /** What is wrong with which place of the request, as the server said it. */

@@ -56,7 +56,7 @@ export default function ScenePage() {
               <Versions scene={data} onChanged={() => void scene.refetch()} />
             </Tabs.Panel>
             <Tabs.Panel value="settings">
-              <SceneSettings scene={data} onSaved={() => void scene.refetch()} />
+              <SceneSettings scene={data} onSaved={() => scene.refetch()} />
             </Tabs.Panel>
           </Tabs>
         )}

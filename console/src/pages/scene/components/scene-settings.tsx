@@ -10,21 +10,25 @@ import { JsonEditor, parseJson } from "@/ui/json";
 import { Panel } from "@/ui/page";
 import { sayDone, sayProblem } from "@/ui/say";
 import { messages } from "../messages";
+import { Callbacks } from "./callbacks";
 
 type Scene = Schema<"SceneResource">;
 
 /** Everything of a scene beside its policy. */
-export function SceneSettings({ scene, onSaved }: { scene: Scene; onSaved: () => void }) {
+export function SceneSettings({ scene, onSaved }: { scene: Scene; onSaved: () => Promise<unknown> }) {
   const t = useMessages(messages);
   const navigate = useNavigate();
   const [description, setDescription] = useState(scene.description);
   const [deleting, setDeleting] = useState(false);
   const params = { path: { group: scene.group, scene: scene.name } };
+  async function send(body: Record<string, unknown>) {
+    await api.PATCH("/v1/groups/{group}/scenes/{scene}", { params, body: body as never });
+    await onSaved();
+    sayDone(t.saved);
+  }
   async function change(body: Record<string, unknown>) {
     try {
-      await api.PATCH("/v1/groups/{group}/scenes/{scene}", { params, body: body as never });
-      onSaved();
-      sayDone(t.saved);
+      await send(body);
     } catch (error) {
       sayProblem(error);
     }
@@ -57,12 +61,7 @@ export function SceneSettings({ scene, onSaved }: { scene: Scene; onSaved: () =>
             />
           </form>
         </Panel>
-        <Document
-          title={t.callbacks}
-          hint={t.callbacksHint}
-          value={scene.callbacks}
-          onSave={(callbacks) => change({ callbacks })}
-        />
+        <Callbacks saved={scene.callbacks} onSave={(callbacks) => send({ callbacks })} />
         <Document
           title={t.schema}
           hint={t.schemaHint}

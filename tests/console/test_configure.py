@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -121,7 +122,8 @@ def test_a_scene_is_paused_with_a_reason_and_resumed(show: Show, world: World) -
 
 
 def test_a_scene_says_who_is_told_how_its_tasks_end(show: Show, world: World) -> None:
-    told = {"on_success": "orders.told", "on_cancelled": {"url": "https://example.com/called-off", "headers": {}}}
+    called_off: dict[str, Any] = {"url": "https://example.com/called-off", "headers": {}}
+    told = {"on_success": "orders.told", "on_cancelled": called_off}
     world.api.post("/v1/groups/orders/scenes", json={"name": "told", "callbacks": told}).raise_for_status()
     page = show("/groups/orders/scenes/told?tab=settings")
     page.get_by_role("group", name="When it succeeds").get_by_label("When it succeeds").select_option("nobody")
@@ -139,7 +141,7 @@ def test_a_scene_says_who_is_told_how_its_tasks_end(show: Show, world: World) ->
 
     expect(page.get_by_text("Saved")).to_be_visible()
     assert world.api.get("/v1/groups/orders/scenes/told").json()["callbacks"] == {
-        "on_cancelled": told["on_cancelled"],
+        "on_cancelled": called_off,
         "on_dead": {"url": "https://example.com/dead", "headers": {"x-shop": "7"}},
     }
 

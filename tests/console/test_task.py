@@ -114,6 +114,9 @@ def test_each_revision_of_the_payload_tells_who_changed_what_and_which_attempt_h
 def test_what_the_server_refuses_is_said_in_the_dialog(show: Show, world: World) -> None:
     task = waiting(world, 803)
     page = show(f"/tasks/{task}")
+    # Somebody else deletes the task, and the page has not heard of it yet.
+    page.route("**/v1/events*", lambda route: route.abort())
+    page.reload()
     page.get_by_role("button", name="Retry now").click()
     world.api.post(f"/v1/tasks/{task}/cancel", json={}).raise_for_status()
     world.api.delete(f"/v1/tasks/{task}").raise_for_status()

@@ -1,6 +1,6 @@
 /**
- * Write the message of errors that are alike as a person reads it: what varies between them is left open, and the status
- * of an answer is known.
+ * Write the message of errors that are alike as a person reads it, beside their class: what varies between them is left
+ * open, and the status of an answer is known.
  */
 export function alikeText({
   error_type,
@@ -11,7 +11,7 @@ export function alikeText({
 }): string | null {
   const status = /^http\.(\d{3})$/.exec(error_type ?? "")?.[1];
   const told = status ? message?.replace("<n>", status) : message;
-  return told?.replace(/<(?:n|value|url|email|uuid)>/g, "…") ?? null;
+  return briefText(error_type, told?.replace(/<(?:n|value|url|email|uuid)>/g, "…"));
 }
 
 /** Write what an error says beyond its class: “the target answered 503” stands in `http.503` already. */

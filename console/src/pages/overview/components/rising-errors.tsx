@@ -2,6 +2,7 @@ import { IconMoodSmile, IconTrendingUp } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import type { Range } from "@/app/search";
 import { formatCompact, useLanguage, useMessages } from "@/i18n/language";
+import { alikeText } from "@/tasks/error-text";
 import { Panel } from "@/ui/page";
 import { writeTerm } from "@/ui/query";
 import { Empty } from "@/ui/states";
@@ -23,7 +24,8 @@ export function RisingErrors({ overview, range, group }: { overview: Overview; r
         <Empty icon={IconMoodSmile} title={t.noErrors} />
       ) : (
         <ul className={classes.list}>
-          {errors.map(({ fingerprint, error_type: type, message, count, before }) => {
+          {errors.map((error) => {
+            const { fingerprint, error_type: type, count, before } = error;
             const which = fingerprint === "none" ? "" : ` ${writeTerm("fingerprint", fingerprint)}`;
             return (
               <li key={fingerprint}>
@@ -33,7 +35,7 @@ export function RisingErrors({ overview, range, group }: { overview: Overview; r
                   className={classes.error}
                 >
                   <span className={classes.text}>
-                    <strong>{type ?? t.withoutError}</strong> {message}
+                    <strong>{type ?? t.withoutError}</strong> {alikeText(error)}
                   </span>
                   <b>{formatCompact(count, spoken)}</b>
                   <span className={classes.before} data-new={before === 0 || undefined}>

@@ -98,8 +98,11 @@ class Releaser:
         await self._policies.refresh()
         async with self._database.begin() as session:
             unsettled = await targets.lock_unsettled(session)
+            # A worker that tells what it saw holds a row for a moment. Nothing may wait for that until the next poll.
+            others = await targets.count_unsettled(session) - len(unsettled)
+            longest = ROUND_SECONDS if others > 0 else POLL_SECONDS
             if not unsettled:
-                return POLL_SECONDS
+                return longest
             now = await targets.clock(session)
             looked: list[Health] = []
             changed: list[StoredTarget] = []
@@ -125,7 +128,7 @@ class Releaser:
         await asyncio.gather(*(self._engine.wake(key) for key in keys))
         if keys:
             return ROUND_SECONDS
-        return min(_next_look(health, now) for health in looked)
+        return min(longest, *(_next_look(health, now) for health in looked))
 
     async def _tidy(self) -> None:
         """End the pauses whose time is over, and forget targets that nobody uses any more."""

@@ -262,7 +262,7 @@ async def list_events(session: AsyncSession, name: TargetName, limit: int = KEPT
 
 # The targets for which tasks are parked are found by hopping over the index, so that a round costs by the number of
 # targets and not by the backlog.
-_TAKE_UNSETTLED: Final = """
+_WAITING: Final = """
     WITH RECURSIVE waiting AS (
         SELECT first.* FROM unnest(CAST(:kinds AS text[])) AS reason CROSS JOIN LATERAL (
             SELECT parked_for, namespace, target_key FROM tasks
@@ -276,6 +276,11 @@ _TAKE_UNSETTLED: Final = """
             ORDER BY namespace, target_key LIMIT 1
         ) AS following
     )
+"""
+_UNSETTLED: Final = """
+    FROM target_states WHERE opened OR (namespace, key) IN (SELECT namespace, target_key FROM waiting)
+"""
+_TAKE_UNSETTLED: Final = """
     SELECT {columns}, EXISTS (
         SELECT FROM waiting WHERE waiting.namespace = target_states.namespace AND target_key = target_states.key
     ) AS waited, EXISTS (
@@ -286,8 +291,7 @@ _TAKE_UNSETTLED: Final = """
             ORDER BY priority, id LIMIT 100
         ) AS tasks WHERE NOT {paused}
     ) AS resumed
-    FROM target_states
-    WHERE opened OR (namespace, key) IN (SELECT namespace, target_key FROM waiting)
+    {unsettled}
     ORDER BY namespace, key
     FOR UPDATE SKIP LOCKED
 """
@@ -299,9 +303,15 @@ async def lock_unsettled(session: AsyncSession) -> list[Unsettled]:
     Args:
         session: A transaction.
     """
-    statement = text(_TAKE_UNSETTLED.format(columns=_COLUMNS, paused=_PAUSED))
+    statement = text(_WAITING + _TAKE_UNSETTLED.format(columns=_COLUMNS, paused=_PAUSED, unsettled=_UNSETTLED))
     rows = await session.execute(statement, {"kinds": list(HELD)})
     return [Unsettled(_stored(row), row.waited, row.resumed) for row in rows]
+
+
+async def count_unsettled(session: AsyncSession) -> int:
+    """Count the targets that `lock_unsettled` would hold if nobody else held any."""
+    statement = text(f"{_WAITING} SELECT count(*) {_UNSETTLED}")
+    return int((await session.execute(statement, {"kinds": list(HELD)})).scalar_one())
 
 
 async def claim_parked_for(session: AsyncSession, wanted: Mapping[TargetName, int]) -> list[WorkflowKey]:

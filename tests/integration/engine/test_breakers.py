@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sqlalchemy import text
 from temporalio.client import Client
 from tests.eventually import eventually
 from tests.integration.engine.harness import GROUP, NAMESPACE, NODE, Platform, webhook
 from tests.integration.engine.target import Gate, Reply, Target, answer
 from tests.integration.engine.test_pauses import end, pause
 
+from redrive.api.releaser import POLL_SECONDS, ROUND_SECONDS
 from redrive.core.breaker import Closed, HalfOpen, Open
 from redrive.core.messages import Resume, RetryNow
 from redrive.store import targets
@@ -138,6 +140,27 @@ async def test_pushback_parks_the_whole_host(platform: Platform, target: Target)
     assert refused is not None
     began = (await platform.ledger(other))[0].started_at
     assert (began - refused).total_seconds() >= 2.9
+
+
+async def test_a_target_that_somebody_holds_just_now_is_looked_after_in_the_next_round(
+    platform: Platform, target: Target
+) -> None:
+    """Workers hold a busy target's row twice a second; its tasks must not wait for the next poll each time."""
+    await platform.change_scene({"backoff": {"kind": "fixed", "delay_seconds": 0.1}, "max_attempts": 3})
+    target.say(Reply(429, headers={"retry-after": "60"}))
+    await platform.reaches_attempts(await platform.report(webhook(target.url)), 1)
+    await platform.reaches(await platform.report(webhook(target.url)), "parked")
+
+    async with platform.database.begin() as session:
+        await session.execute(text("SELECT FROM target_states FOR UPDATE"))
+        held = await platform.releaser.round()
+
+    assert held == ROUND_SECONDS
+
+    async def is_left_alone() -> bool:
+        return await platform.releaser.round() == POLL_SECONDS
+
+    await eventually(is_left_alone, what="nothing to do for the target until it wants to be asked again")
 
 
 async def test_a_spent_budget_delays_and_never_drops(platform: Platform, target: Target) -> None:

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import select
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 import uuid_utils.compat
 from psycopg import AsyncConnection as PsycopgConnection
-from sqlalchemy import URL, Engine, event, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from redrive.store.settings import Settings
 
 new_id = uuid_utils.compat.uuid7
 """Make a UUIDv7 (RFC 9562, section 5.7): ids sort by time, so that indexes grow at one end."""
-
-FRESH_SECONDS: Final = 1.0
-"""For how long after its last use a connection need not be asked whether it lives, in seconds."""
-
-_USED_AT: Final = "redrive.used_at"
 
 
 class Database:
@@ -47,11 +37,12 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=30,
+            # A server that was killed leaves dead connections behind; the first user of each would fail.
+            pool_pre_ping=True,
             pool_use_lifo=True,
             # Errors are logged, and parameters are payloads.
             hide_parameters=True,
         )
-        _check_before_use(self._engine.sync_engine)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
@@ -123,41 +114,6 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
-
-
-def _check_before_use(engine: Engine) -> None:
-    """Ask of a pooled connection whether it lives before it is used, without a round trip for most of them.
-
-    A server that was killed leaves dead connections behind, and the first user of each would fail. Of a connection that
-    was used a moment ago it is enough that nothing has come on its socket: the end of a connection would have, as a
-    message or as the end of the stream. Go's driver for MySQL checks the same way. One that has rested is asked,
-    because a server that vanished sends nothing.
-    """
-
-    def returned(connection: object, record: ConnectionPoolEntry) -> None:
-        record.info[_USED_AT] = time.monotonic()
-
-    def taken(connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: object) -> None:
-        used_at = record.info.get(_USED_AT)
-        if used_at is None:  # it has just been made
-            return
-        if time.monotonic() - used_at <= FRESH_SECONDS and not _has_come_something(connection.driver_connection):
-            return
-        try:
-            engine.dialect.do_ping(connection)
-        except psycopg.Error as error:
-            # Nothing else of that server is alive either.
-            raise InvalidatePoolError("the connection does not answer") from error
-
-    event.listen(engine, "checkin", returned)
-    event.listen(engine, "checkout", taken)
-
-
-def _has_come_something(connection: PsycopgConnection[Any]) -> bool:
-    """Tell whether a connection that nobody uses has something to read."""
-    waiting = select.poll()
-    waiting.register(connection.fileno(), select.POLLIN)
-    return bool(waiting.poll(0))
 
 
 def open_database(settings: Settings, application: str = "redrive") -> Database:

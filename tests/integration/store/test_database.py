@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import psycopg
-import pytest
 from sqlalchemy import text
 
-from redrive.store import database as module
 from redrive.store.database import Database
 
 END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
@@ -29,11 +27,7 @@ async def fill_and_end(database: Database, url: str) -> set[int]:
     return pooled
 
 
-@pytest.mark.parametrize("fresh_seconds", [-1, 3600], ids=["rested", "used a moment ago"])
-async def test_connections_that_died_are_replaced_before_their_next_use(
-    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, fresh_seconds: float
-) -> None:
-    monkeypatch.setattr(module, "FRESH_SECONDS", fresh_seconds)
+async def test_connections_that_died_are_replaced_before_their_next_use(database: Database, database_url: str) -> None:
     dead = await fill_and_end(database, database_url)
 
     alive = set(await asyncio.gather(*(ask(database, 0.3) for _ in range(5))))

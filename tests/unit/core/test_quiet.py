@@ -150,7 +150,7 @@ class TestDocuments:
     @pytest.mark.parametrize(
         ("document", "path"),
         [
-            ({"start": "x", "duration_seconds": 60}, "expression"),
+            ({"start": "x", "duration_seconds": 60}, "start"),
             ({"start": "0 22 * * *", "duration_seconds": 60, "timezone": "Mars"}, "timezone"),
             ({"start": "0 22 * * *", "duration_seconds": 0}, "duration_seconds"),
             ({"start": "0 22 * * *", "duration_seconds": 8 * 86_400}, "duration_seconds"),

@@ -493,14 +493,14 @@ def _load(columns: Sequence[_Column], lives: int, limit: float, scenario: Scenar
             break
         starts += (now := [column[life] for life in alive])
         alive = [life for life, at in zip(alive, now, strict=True) if at < outage]
-    attempts = len(starts) * weight
     sampled = by_chance and weight > 1
     width, buckets = _buckets(starts, weight)
     return Load(
         bucket_seconds=width,
         buckets=buckets,
-        attempts=attempts,
-        amplification=attempts / scenario.tasks,
+        attempts=len(starts) * weight,
+        # Counted, since what is multiplied and divided again may come out above the attempts that a policy allows.
+        amplification=len(starts) / played,
         peak=_peak(starts, weight, sampled=sampled),
         peak_after_outage=_peak([at for at in starts if at >= outage], weight, sampled=sampled),
     )

@@ -78,6 +78,36 @@ def test_a_refused_policy_says_which_field(show: Show) -> None:
     expect(page.get_by_label("Attempts at most", exact=True)).to_have_attribute("aria-invalid", "true")
 
 
+def test_a_table_of_delays_and_poison_are_typed_as_numbers(show: Show, world: World) -> None:
+    """Each refused delay is named; a rule without a number is none, and hides what it would do."""
+    world.api.post("/v1/groups/orders/scenes", json={"name": "tables"}).raise_for_status()
+    page = show("/groups/orders/scenes/tables")
+    page.get_by_label("Backoff").select_option("table of delays")
+    page.get_by_label("Table", exact=True).select_option("own delays")
+    delays = page.get_by_label("Delays in seconds, the last for all attempts after")
+    expect(delays).to_have_value("10, 60, 300, 1800")
+    delays.fill("30; 90 600, soon")
+    page.get_by_label("Poison after so many like errors in a row", exact=True).fill("3")
+    page.get_by_label("A poisoned task", exact=True).select_option("waits for a person")
+    page.get_by_role("button", name="Save").click()
+    expect(delays).to_have_attribute("aria-invalid", "true")
+    delays.fill("30; 90 600")
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text("Version 2 is in force")).to_be_visible()
+    scene = "/v1/groups/orders/scenes/tables"
+    policy = world.api.get(f"{scene}/effective-policy").json()["policy"]
+    assert policy["backoff"]["levels"] == [30, 90, 600]
+    assert policy["poison"] == {"same_fingerprint": 3, "action": "park"}
+
+    page.get_by_label("Poison after so many like errors in a row", exact=True).fill("")
+    expect(page.get_by_label("A poisoned task", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text("Version 3 is in force")).to_be_visible()
+    assert world.api.get(f"{scene}/effective-policy").json()["policy"]["poison"] is None
+
+
 def test_what_failures_mean_is_said_rule_by_rule(show: Show, world: World) -> None:
     """A refused rule says so itself; rules are moved, and those that were there stay as they were."""
     known = {"action": "park", "http_status": [502, "3xx"], "seconds": 300}

@@ -92,6 +92,28 @@ def test_edits_the_payload_and_tries_again(show: Show, world: World) -> None:
     until(lambda: world.api.get(f"/v1/tasks/{task}").json()["attempts"] == 1)
 
 
+def test_sends_one_task_elsewhere_by_a_policy_of_its_own(show: Show, world: World) -> None:
+    """The dialog begins with where the task goes and with what its scene says, and tells what the server refuses."""
+    task = waiting(world, 805)
+    page = show(f"/tasks/{task}")
+    page.get_by_role("button", name="Edit and retry").click()
+    dialog = page.get_by_role("dialog", name="Edit and retry")
+    dialog.get_by_label("Send it to").select_option("a webhook")
+    address = dialog.get_by_label("URL")
+    expect(address).to_have_value(re.compile(r"^http://127\.0\.0\.1:\d+/"))
+    address.fill("ftp://example.com")
+    attempts = dialog.get_by_label("Attempts at most", exact=True)
+    attempts.fill("3")
+    dialog.get_by_role("button", name="Save and retry").click()
+    expect(address).to_have_attribute("aria-invalid", "true")
+    address.fill(f"{world.provider.url}/busy/elsewhere")
+    dialog.get_by_role("button", name="Save and retry").click()
+
+    expect(page.get_by_text("Attempt 2 of 3").first).to_be_visible()
+    found = world.api.get(f"/v1/tasks/{task}").json()
+    assert found["target"]["url"] == f"{world.provider.url}/busy/elsewhere"
+
+
 def test_each_revision_of_the_payload_tells_who_changed_what_and_which_attempt_had_it(show: Show, world: World) -> None:
     task = waiting(world, 804)
     for number, change in enumerate(({"amount": {"currency": "USD"}}, {"express": None}), start=1):

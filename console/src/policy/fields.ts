@@ -1,3 +1,5 @@
+import { at, type Parts } from "./parts";
+
 export type FieldKind =
   | "whole"
   | "number"
@@ -6,7 +8,7 @@ export type FieldKind =
   | "choice"
   | "switch"
   | "text"
-  | "json"
+  | "levels"
   | "rules"
   | "quiet";
 
@@ -17,10 +19,12 @@ export interface PolicyField {
   choices?: readonly string[];
   /** It may be left open: `null`. */
   open?: boolean;
+  /** What an open one is called; “no limit” when left out. */
+  without?: "never";
   /** What holds while no layer says anything, where the policy's own document says `null` for “the defaults”. */
   implied?: unknown;
-  /** Shown only while this holds. */
-  when?: { path: string; is: readonly unknown[] };
+  /** Shown only while this holds of the whole policy. */
+  when?: (policy: Parts) => boolean;
 }
 
 export interface PolicySection {
@@ -28,7 +32,11 @@ export interface PolicySection {
   fields: readonly PolicyField[];
 }
 
-const kindIs = (...is: string[]) => ({ path: "backoff.kind", is });
+const has =
+  (path: string, ...values: readonly unknown[]) =>
+  (policy: Parts) =>
+    values.includes(at(policy, path));
+const kindIs = (...kinds: string[]) => has("backoff.kind", ...kinds);
 
 /** What each kind of backoff begins with when it is chosen; the server's defaults. */
 export const BACKOFFS: Record<string, Readonly<Record<string, unknown>>> = {
@@ -53,11 +61,11 @@ export const SECTIONS: readonly PolicySection[] = [
       { path: "backoff.delay_seconds", kind: "seconds", when: kindIs("fixed") },
       { path: "backoff.min_seconds", kind: "seconds", when: kindIs("random") },
       { path: "backoff.max_seconds", kind: "seconds", when: kindIs("exponential", "linear", "random") },
-      { path: "backoff.levels", kind: "json", when: kindIs("delay_levels") },
+      { path: "backoff.levels", kind: "levels", when: kindIs("delay_levels") },
       { path: "backoff.expression", kind: "text", when: kindIs("cron") },
       { path: "backoff.timezone", kind: "text", when: kindIs("cron") },
       { path: "backoff.jitter.kind", kind: "choice", choices: JITTERS },
-      { path: "backoff.jitter.ratio", kind: "ratio", when: { path: "backoff.jitter.kind", is: ["proportional"] } },
+      { path: "backoff.jitter.ratio", kind: "ratio", when: has("backoff.jitter.kind", "proportional") },
     ],
   },
   {
@@ -72,7 +80,14 @@ export const SECTIONS: readonly PolicySection[] = [
     id: "outcome",
     fields: [
       { path: "classification", kind: "rules" },
-      { path: "poison", kind: "json" },
+      { path: "poison.same_fingerprint", kind: "whole", open: true, without: "never" },
+      {
+        path: "poison.action",
+        kind: "choice",
+        choices: ["dead", "park"],
+        implied: "dead",
+        when: (policy) => typeof at(policy, "poison.same_fingerprint") === "number",
+      },
       { path: "retry_after.honour", kind: "switch" },
       { path: "retry_after.max_seconds", kind: "seconds" },
       { path: "retry_after.spends_attempt", kind: "switch" },

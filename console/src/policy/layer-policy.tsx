@@ -8,7 +8,7 @@ import { Result } from "@/ui/states";
 import { useDefaults } from "./defaults";
 import classes from "./layer-policy.module.css";
 import { messages } from "./messages";
-import { at, merged, type Parts } from "./parts";
+import { at, merged, type Parts, says } from "./parts";
 import { type Origin, PolicyForm } from "./policy-form";
 import { Simulator } from "./simulator";
 
@@ -94,9 +94,9 @@ export function LayerPolicy({ saved, layers, note, aside, onSave }: LayerPolicyP
 
 /** The layer that says something of a place, the highest first. */
 function originOf(layers: readonly Layer[], path: string): Origin {
-  const says = ({ parts }: Layer) =>
-    at(parts, path) !== undefined || (path.startsWith("backoff.") && at(parts, "backoff.kind") !== undefined);
-  return layers.findLast(says)?.origin ?? "default";
+  const saysIt = ({ parts }: Layer) =>
+    says(parts, path) || (path.startsWith("backoff.") && at(parts, "backoff.kind") !== undefined);
+  return layers.findLast(saysIt)?.origin ?? "default";
 }
 
 /** A refused field is named by its place in the request: `policy.backoff.initial_seconds`. */

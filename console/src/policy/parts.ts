@@ -24,6 +24,12 @@ export function at(document: Parts, path: string): unknown {
   return value;
 }
 
+/** Whether the parts say something of a place: what it is, or `null` for all that it is in. */
+export function says(parts: Parts, path: string): boolean {
+  const outer = path.replace(/\.\w+$/, "");
+  return at(parts, path) !== undefined || (outer !== path && at(parts, outer) === null);
+}
+
 /** The same document with another value at a place. */
 export function put(document: Parts, path: string, value: unknown): Parts {
   const [name = "", ...rest] = path.split(".");

@@ -1,14 +1,14 @@
-import { NativeSelect, NumberInput, Switch, TextInput } from "@mantine/core";
+import { NativeSelect, Switch, TextInput } from "@mantine/core";
 import { IconRestore } from "@tabler/icons-react";
 import { type ReactNode, useState } from "react";
 import type { Schema } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
-import { JsonEditor, parseJson } from "@/ui/json";
+import { Figure } from "@/ui/figure";
 import { QuietHoursList } from "@/ui/quiet-hours";
 import { BACKOFFS, type PolicyField, type PolicySection, SECTIONS } from "./fields";
 import { messages } from "./messages";
-import { at, drop, merged, type Parts, put } from "./parts";
+import { at, drop, merged, type Parts, put, says } from "./parts";
 import classes from "./policy-form.module.css";
 import type { Rule } from "./rules";
 import { RulesEditor } from "./rules-editor";
@@ -17,6 +17,12 @@ export type Origin = Schema<"Setting">["origin"];
 
 /** What quiet hours say where their document says nothing; the server's defaults. */
 const QUIET = { start: "", duration_seconds: 0, timezone: "UTC", reason: "" };
+
+/** Tables of delays that have a name. */
+const LEVEL_TABLES = ["snailjob-2.0.2", "easy-retry-1.5.0"];
+const OWN = "own";
+/** What a table of one's own begins with, in seconds. */
+const FIRST_LEVELS = [10, 60, 300, 1800];
 
 export interface PolicyFormProps {
   /** What this layer says. */
@@ -48,7 +54,7 @@ export function PolicyForm(props: PolicyFormProps) {
           </div>
           <div className={classes.fields}>
             {fields
-              .filter(({ when }) => !when || when.is.includes(at(whole, when.path)))
+              .filter(({ when }) => when?.(whole) ?? true)
               .map((field) => (
                 <Field key={field.path} field={field} whole={whole} {...props} />
               ))}
@@ -71,7 +77,7 @@ function Field({
   const t = useMessages(messages);
   const { path, kind } = field;
   const name = t.fields[path.replaceAll(".", "_") as keyof typeof t.fields];
-  const here = at(parts, path) !== undefined;
+  const here = says(parts, path);
   const value = at(whole, path) ?? (asItIs ? null : field.implied) ?? null;
   const error = problems?.[path];
 
@@ -82,13 +88,13 @@ function Field({
       onChange(put(parts, "backoff.jitter", next === "proportional" ? { kind: next, ratio: 0.1 } : { kind: next }));
     else if (path === "backoff.jitter.ratio")
       onChange(put(parts, "backoff.jitter", { kind: "proportional", ratio: next }));
+    // Without a number there is no rule.
+    else if (path === "poison.same_fingerprint" && next === null) onChange(put(parts, "poison", null));
     else onChange(put(parts, path, next));
   }
-  // The kind takes with it what belongs to it.
-  const reset = () =>
-    onChange(
-      drop(parts, path.endsWith(".kind") || path === "backoff.jitter.ratio" ? path.replace(/\.\w+$/, "") : path),
-    );
+  // The kind takes with it what belongs to it, and so does what there is none of.
+  const goesWhole = path.endsWith(".kind") || path === "backoff.jitter.ratio" || at(parts, path) === undefined;
+  const reset = () => onChange(drop(parts, goesWhole ? path.replace(/\.\w+$/, "") : path));
   const label = (
     <span className={classes.label}>
       {name}
@@ -172,45 +178,45 @@ function Field({
           {error && <p className={classes.bad}>{error}</p>}
         </div>
       );
-    case "json":
+    case "levels":
       return (
         <div className={classes.wide}>
-          <Json name={name} label={label} value={value} error={error} onChange={set} />
+          <Levels name={name} label={label} value={value} error={problemAt(problems ?? {}, path)} onChange={set} />
         </div>
       );
     default:
       return (
-        <NumberInput
+        <Figure
           label={label}
-          aria-label={name}
-          size="xs"
+          name={name}
+          whole={kind === "whole"}
+          percent={kind === "ratio"}
+          unit={kind === "seconds" ? inSeconds(value) : ""}
+          unitWidth={kind === "seconds" ? 78 : 30}
           error={error}
-          hideControls
-          allowNegative={false}
-          allowDecimal={kind !== "whole"}
-          placeholder={asItIs ?? (field.open ? t.open : undefined)}
-          value={typeof value === "number" ? (kind === "ratio" ? Number((value * 100).toFixed(4)) : value) : ""}
+          placeholder={asItIs ?? (field.open ? t[field.without ?? "open"] : undefined)}
+          value={typeof value === "number" ? value : null}
           onChange={(next) => {
-            if (next === "" && asItIs) reset();
-            else if (next === "") set(field.open ? null : 0);
-            else set(kind === "ratio" ? Number(next) / 100 : Number(next));
+            if (next === null && asItIs) reset();
+            else set(next ?? (field.open ? null : 0));
           }}
-          rightSection={<Unit kind={kind} value={value} />}
-          rightSectionWidth={kind === "seconds" ? 78 : 30}
-          rightSectionPointerEvents="none"
         />
       );
   }
 }
 
-function Unit({ kind, value }: { kind: PolicyField["kind"]; value: unknown }) {
-  if (kind === "ratio") return <span className={classes.unit}>%</span>;
-  if (kind !== "seconds") return null;
-  const long = typeof value === "number" && value >= 60 ? ` = ${formatDuration(value)}` : "";
-  return <span className={classes.unit}>s{long}</span>;
+/** What the server refuses at a place, or at one of the items of its list. */
+function problemAt(problems: Readonly<Record<string, string>>, path: string): string | undefined {
+  return Object.entries(problems).find(([place]) => place === path || place.startsWith(`${path}[`))?.[1];
 }
 
-function Json({
+/** The unit of a number of seconds, and what a long one is. */
+function inSeconds(value: unknown): string {
+  return typeof value === "number" && value >= 60 ? `s = ${formatDuration(value)}` : "s";
+}
+
+/** A table of delays by its name, or the delays themselves. */
+function Levels({
   name,
   label,
   value,
@@ -223,25 +229,40 @@ function Json({
   error?: string;
   onChange: (value: unknown) => void;
 }) {
-  const given = JSON.stringify(value, null, 2);
+  const t = useMessages(messages);
+  const own = Array.isArray(value);
+  const given = own ? value.join(", ") : "";
   const [typed, setTyped] = useState<{ of: string; text: string } | null>(null);
-  // What is typed stays as it is typed, until the value itself becomes another one.
-  const text = typed && typed.of === given ? typed.text : given;
+  // What is typed stays as it is typed, until the delays themselves become other ones.
+  const text = typed?.of === given ? typed.text : given;
+
+  function type(next: string) {
+    const delays = next.split(/[\s,;]+/).filter((part) => part !== "");
+    // What is no number goes to the server as it is: it says which one, and why not.
+    const levels = delays.map((delay) => (Number.isNaN(Number(delay)) ? delay : Number(delay)));
+    setTyped({ of: levels.join(", "), text: next });
+    onChange(levels);
+  }
   return (
-    <div>
-      {label}
-      <JsonEditor
-        label={name}
-        hideLabel
-        text={text}
-        error={error}
-        rows={10}
-        onChange={(next) => {
-          const parsed = parseJson(next);
-          setTyped({ of: "value" in parsed ? JSON.stringify(parsed.value, null, 2) : given, text: next });
-          if ("value" in parsed) onChange(parsed.value);
-        }}
+    <div className={classes.levels}>
+      <NativeSelect
+        label={label}
+        aria-label={name}
+        size="xs"
+        error={own ? undefined : error}
+        value={own ? OWN : String(value ?? "")}
+        onChange={({ currentTarget }) => onChange(currentTarget.value === OWN ? FIRST_LEVELS : currentTarget.value)}
+        data={[...LEVEL_TABLES, { value: OWN, label: t.ownLevels }]}
       />
+      {own && (
+        <TextInput
+          label={t.levels}
+          size="xs"
+          error={error}
+          value={text}
+          onChange={(event) => type(event.currentTarget.value)}
+        />
+      )}
     </div>
   );
 }

@@ -1,12 +1,13 @@
 import { NumberInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useCallback, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { formatNumber, useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
 import { Chart } from "@/ui/chart";
+import { Legend } from "@/ui/legend";
 import { Panel } from "@/ui/page";
 import { Loading } from "@/ui/states";
 import { messages } from "./messages";
@@ -142,14 +143,26 @@ function Plots({ of }: { of: Simulation }) {
     }),
     [of, t],
   );
-  // Between two attempts there is none to name.
-  const attempt = useCallback((number: number) => (Number.isInteger(number) ? t.number(number) : ""), [t]);
   return (
     <>
-      <h3 className={classes.plotTitle}>{t.schedulePlotTitle}</h3>
-      <Chart label={t.attemptsPlot} {...schedule} height={160} format={duration} xFormat={attempt} />
-      <h3 className={classes.plotTitle}>{t.loadPlotTitle}</h3>
-      <Chart label={t.loadPlot} {...load} height={140} format={rate} xFormat={duration} />
+      <div className={classes.plotHead}>
+        <h3>{t.schedulePlotTitle}</h3>
+        <Legend series={schedule.series} />
+      </div>
+      <Chart
+        label={t.attemptsPlot}
+        {...schedule}
+        height={160}
+        format={duration}
+        steps={DURATIONS}
+        xFormat={t.number}
+        xSteps={WHOLE}
+      />
+      <div className={classes.plotHead}>
+        <h3>{t.loadPlotTitle}</h3>
+        <Legend series={load.series} />
+      </div>
+      <Chart label={t.loadPlot} {...load} height={140} format={rate} xFormat={duration} xSteps={DURATIONS} />
       <p className={classes.note}>{t.withoutBreaker}</p>
     </>
   );
@@ -182,6 +195,15 @@ function Amount({
     />
   );
 }
+
+/** Distances between marks of an axis that a person reads at a glance: whole seconds, minutes, hours and days. */
+const WHOLE = [1, 10, 100, 1000, 10_000].flatMap((power) => [power, 2 * power, 5 * power]);
+const DURATIONS = [
+  ...[1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60),
+  ...[1, 2, 3, 6, 12].map((hours) => hours * 3600),
+  ...WHOLE.map((days) => days * 86_400),
+];
 
 const duration = (value: number) => (value === 0 ? "0" : formatDuration(value));
 const rate = (value: number) => formatNumber(Number(value.toPrecision(2)));

@@ -1,7 +1,7 @@
 import type { Schema } from "@/api/client";
 import type { Parts } from "@/policy/parts";
 import type { Selection } from "@/tasks/selection";
-import { type HeaderPairs, headersOf } from "@/ui/header-list";
+import { asTarget, type TypedTarget } from "@/tasks/target";
 import { parseJson } from "@/ui/json";
 
 export type Action = Schema<"RedriveRequest">["action"];
@@ -19,12 +19,6 @@ export interface Hours {
   days: readonly string[];
 }
 
-/** A target as it is being typed; the server says what is missing. */
-export type Target =
-  | { kind: "node" }
-  | { kind: "worker"; task_queue: string }
-  | { kind: "webhook"; url: string; method: string; headers: HeaderPairs };
-
 /** What a person has chosen so far. A number that was cleared is null: the server says what it expects there. */
 export interface Form {
   rate: number | null;
@@ -41,7 +35,7 @@ export interface Form {
   hours: Hours | null;
   counters: (typeof COUNTERS)[number];
   policy: Parts;
-  target: Target | null;
+  target: TypedTarget | null;
   /** The text of the patch; null for none. */
   patch: string | null;
 }
@@ -91,35 +85,4 @@ export function asRedrive(action: Action, selection: Selection, form: Form): Sch
 /** Whether anything of the policy is set. */
 export function changes(policy: Parts): boolean {
   return Object.keys(policy).length > 0;
-}
-
-function asTarget(target: Target): object {
-  if (target.kind !== "webhook") return target;
-  return { ...target, headers: headersOf(target.headers) };
-}
-
-/** What is wrong with which place of the request, as the server said it. */
-export class Faults {
-  constructor(private readonly errors: readonly { field: string; message: string }[]) {}
-
-  at(path: string): string | undefined {
-    return this.errors.find(({ field }) => field === path)?.message;
-  }
-
-  /** What is wrong below a place, by the rest of the path; what is wrong with the place itself goes by ``. */
-  below(path: string): Readonly<Record<string, string>> {
-    const inside = this.errors.flatMap(({ field, message }) => {
-      if (field === path) return [["", message]] as const;
-      return field.startsWith(`${path}.`) || field.startsWith(`${path}[`)
-        ? ([[field.slice(path.length).replace(/^\./, ""), message]] as const)
-        : [];
-    });
-    return Object.fromEntries(inside);
-  }
-
-  /** All of a place and what is below it, in one line, except for places that tell it themselves. */
-  rest(path: string, shown: readonly string[] = []): string | undefined {
-    const left = Object.entries(this.below(path)).filter(([field]) => !shown.includes(field));
-    return left.map(([field, message]) => [field, message].filter(Boolean).join(": ")).join("; ") || undefined;
-  }
 }

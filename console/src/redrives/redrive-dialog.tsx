@@ -4,22 +4,24 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { api, type Schema } from "@/api/client";
+import { Faults } from "@/api/faults";
 import { Problem } from "@/api/problem";
 import { useLanguage, useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
 import { PolicyForm } from "@/policy/policy-form";
 import type { Selection } from "@/tasks/selection";
+import { TargetChoice, TargetFields } from "@/tasks/target-fields";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
+import { Figure } from "@/ui/figure";
 import { parseJson } from "@/ui/json";
+import { Option } from "@/ui/option";
 import { sayDone } from "@/ui/say";
 import { Failed, Loading } from "@/ui/states";
-import { Figure, firstTarget, HoursFields, KINDS, Option, TargetFields } from "./fields";
 import {
   type Action,
   asRedrive,
   COUNTERS,
   changes,
-  Faults,
   FIRST_PATCH,
   FORM,
   type Form,
@@ -28,6 +30,7 @@ import {
   RAMP,
   STOP,
 } from "./form";
+import { HoursFields } from "./hours-fields";
 import { messages } from "./messages";
 import { PayloadPatch } from "./payload-patch";
 import { PreviewOf } from "./preview";
@@ -177,15 +180,11 @@ export function RedriveDialog({
                     onChange={(event) => change({ counters: event.currentTarget.value as Form["counters"] })}
                     data={COUNTERS.map((value) => ({ value, label: t.countersOf[value] }))}
                   />
-                  <NativeSelect
+                  <TargetChoice
                     label={t.target}
-                    size="xs"
-                    value={form.target?.kind ?? ""}
-                    onChange={(event) => change({ target: firstTarget(event.currentTarget.value) })}
-                    data={[
-                      { value: "", label: t.asItIs },
-                      ...KINDS.map((value) => ({ value, label: t.targets[value] })),
-                    ]}
+                    asItIs={t.asItIs}
+                    target={form.target}
+                    onChange={(target) => change({ target })}
                   />
                 </div>
                 {form.target && (

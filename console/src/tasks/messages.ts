@@ -23,6 +23,10 @@ export const messages = defineMessages(
       finished: "when it ended",
     },
     badPriority: "priority is a number from 1 to 5.",
+    targets: { node: "a node of their group", worker: "a worker’s task queue", webhook: "a webhook" },
+    taskQueue: "Task queue",
+    url: "URL",
+    method: "Method",
   },
   {
     placeholder: "筛选：scene:charge-card status:dead error:Timeout created:>1h",
@@ -46,5 +50,9 @@ export const messages = defineMessages(
       finished: "结束时间",
     },
     badPriority: "priority 为 1 到 5 的数字。",
+    targets: { node: "所属组的节点", worker: "工作进程的任务队列", webhook: "Webhook" },
+    taskQueue: "任务队列",
+    url: "URL",
+    method: "方法",
   },
 );

@@ -1,5 +1,6 @@
 import { Button, Modal, Textarea, TextInput } from "@mantine/core";
 import { type ReactNode, useState } from "react";
+import { Faults } from "@/api/faults";
 import { Problem } from "@/api/problem";
 import { useMessages } from "@/i18n/language";
 import classes from "./confirm-dialog.module.css";
@@ -9,7 +10,7 @@ export interface ConfirmDialogProps {
   /** What will be done, as a question or a command: “Cancel 3,204 tasks”. */
   title: string;
   /** What it means, with numbers; or a form, which shows what the server refuses where it was typed. */
-  children?: ReactNode | ((refused: Readonly<Record<string, string>>) => ReactNode);
+  children?: ReactNode | ((refused: Readonly<Record<string, string>>, faults: Faults) => ReactNode);
   /** The word of the button: what it does, never “OK”. */
   action: string;
   danger?: boolean;
@@ -81,7 +82,9 @@ export function ConfirmDialog({
         }}
       >
         <div className={classes.text}>
-          {typeof children === "function" ? children(problem?.byField ?? {}) : children}
+          {typeof children === "function"
+            ? children(problem?.byField ?? {}, new Faults(problem?.errors ?? []))
+            : children}
         </div>
         {askReason && (
           <Textarea

@@ -1,6 +1,6 @@
 import { useMessages } from "@/i18n/language";
 import { diffLines } from "./diff";
-import classes from "./json-diff.module.css";
+import classes from "./json.module.css";
 import { messages } from "./messages";
 
 const SIGNS = { same: " ", removed: "−", added: "+", skipped: " " };
@@ -9,14 +9,14 @@ const SIGNS = { same: " ", removed: "−", added: "+", skipped: " " };
 export function JsonDiff({ before, after, label }: { before: unknown; after: unknown; label: string }) {
   const t = useMessages(messages);
   const lines = diffLines(written(before), written(after));
-  if (lines.length === 0) return <p className={classes.none}>{t.noDifference}</p>;
+  if (lines.length === 0) return <p className={classes.noDifference}>{t.noDifference}</p>;
   return (
     <div className={classes.diff} role="group" tabIndex={0} aria-label={label}>
       {lines.map(({ kind, text }, index) => {
         const Line = kind === "removed" ? "del" : kind === "added" ? "ins" : "span";
         return (
           // biome-ignore lint/suspicious/noArrayIndexKey: lines have no other identity
-          <Line key={index} className={classes.line} data-kind={kind}>
+          <Line key={index} className={classes.diffLine} data-kind={kind}>
             <span aria-hidden>{SIGNS[kind]} </span>
             {text}
           </Line>

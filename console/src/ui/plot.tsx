@@ -27,6 +27,9 @@ export interface PlotProps {
   format?: (value: number) => string;
   /** Writes a value of the horizontal axis that is no time. */
   xFormat?: (value: number) => string;
+  /** How far apart the marks of an axis may be, ascending; powers of ten and their parts when left out. */
+  steps?: readonly number[];
+  xSteps?: readonly number[];
   /** The vertical axis grows by factors. */
   logarithmic?: boolean;
   /** Called with the place on the horizontal axis that was clicked. */
@@ -41,6 +44,8 @@ export default function Plot({
   height = 180,
   format = formatCompact,
   xFormat,
+  steps,
+  xSteps,
   logarithmic,
   onPick,
 }: PlotProps) {
@@ -92,9 +97,16 @@ export default function Plot({
           grid: { show: false },
           size: 28,
           space: 70,
+          ...(xSteps ? { incrs: [...xSteps] } : {}),
           ...(xFormat ? { values: (_: uPlot, all: number[]) => all.map(xFormat) } : { values: timeAxis(spoken) }),
         },
-        { ...axis, size: 46, space: 34, values: (_, all) => all.map((value) => (value === null ? "" : format(value))) },
+        {
+          ...axis,
+          size: 46,
+          space: 34,
+          ...(steps ? { incrs: [...steps] } : {}),
+          values: (_, all) => all.map((value) => (value === null ? "" : format(value))),
+        },
       ],
       series: [{}, ...painted.map(({ entry }) => drawn(entry, colour(entry.tone)))],
       hooks: { setCursor: [(plot) => showTip(plot)] },
@@ -128,7 +140,7 @@ export default function Plot({
     plot.over.addEventListener("click", onClick);
     if (pick.current) plot.over.style.cursor = "pointer";
     return () => plot.destroy();
-  }, [x, series, width, height, format, xFormat, logarithmic, scheme, spoken]);
+  }, [x, series, width, height, format, xFormat, steps, xSteps, logarithmic, scheme, spoken]);
 
   return (
     <div className={classes.plot} style={{ minHeight: height }} role="img" aria-label={label}>

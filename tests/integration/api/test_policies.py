@@ -33,6 +33,15 @@ async def set_policy(api: Api, policy: dict[str, Any]) -> dict[str, Any]:
     return version
 
 
+class TestDefaults:
+    async def test_they_are_what_a_scene_has_that_says_nothing(self, api: Api) -> None:
+        await api.post("/v1/groups", {"name": "orders"})
+        await api.post("/v1/groups/orders/scenes", {"name": "charge-card"})
+        scene = (await api.get(f"{SCENE}/effective-policy")).json()
+
+        assert (await api.get("/v1/policies/defaults")).json() == {"policy": scene["policy"]}
+
+
 class TestSimulation:
     async def test_a_policy_is_simulated_without_being_stored(self, api: Api) -> None:
         answer = await api.post("/v1/policies/simulate", {"policy": FIXED, "outage_seconds": 15, "tasks": 100})

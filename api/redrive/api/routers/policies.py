@@ -19,6 +19,7 @@ from redrive.api.problems import POLICY_VERSION_NOT_FOUND, WRONG_STATE, Refusal
 from redrive.api.rollout import Rollout
 from redrive.api.routing import Route
 from redrive.api.schemas.policies import (
+    DefaultPolicy,
     KeptTask,
     PolicyDifference,
     PolicyRollout,
@@ -87,6 +88,12 @@ async def simulate_policy(request: SimulationRequest, access: AccessDep, service
         share_error=found.share_error,
         truncated=found.truncated,
     )
+
+
+@router.get("/policies/defaults", responses=problems())
+async def get_default_policy(_access: AccessDep) -> DefaultPolicy:
+    """Show the policy that holds where neither namespace nor group, scene or task says anything."""
+    return DefaultPolicy(policy=layers.effective([]))
 
 
 @router.get("/tasks/{task_id}/effective-policy", responses=problems(404, 409))

@@ -48,6 +48,12 @@ class SimulationResult(Output):
     truncated: bool = Field(description="Whether only the first attempts of very many were looked at.")
 
 
+class DefaultPolicy(Output):
+    """The policy where no layer says anything."""
+
+    policy: PolicyDocument
+
+
 class TaskEffectivePolicy(Output):
     """The policy of a task: `defaults ← namespace ← group ← scene ← task`."""
 

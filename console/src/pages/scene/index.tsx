@@ -4,6 +4,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { $api } from "@/api/client";
 import { IntakeBadge } from "@/configuration/intake-badge";
 import { useMessages } from "@/i18n/language";
+import { useDefaults } from "@/policy/defaults";
 import { Page } from "@/ui/page";
 import { Result } from "@/ui/states";
 import { ScenePolicy } from "./components/scene-policy";
@@ -18,6 +19,7 @@ export default function ScenePage() {
   const { tab = "policy" } = useSearch({ from: "/groups/$group/scenes/$scene" });
   const navigate = useNavigate({ from: "/groups/$group/scenes/$scene" });
   const scene = $api.useQuery("get", "/v1/groups/{group}/scenes/{scene}", { params: { path: { group, scene: name } } });
+  useDefaults(); // comes while the scene does, for the policy below
   const q = `group:${group} scene:${name}`;
   return (
     <Page

@@ -1,9 +1,10 @@
-import { Checkbox, NativeSelect, NumberInput, Switch, TagsInput, TextInput } from "@mantine/core";
+import { Checkbox, NativeSelect, Switch, TagsInput, TextInput } from "@mantine/core";
 import { type ReactNode, useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { useMessages } from "@/i18n/language";
 import { ConfirmDialog } from "@/ui/confirm-dialog";
 import { DurationInput } from "@/ui/duration-input";
+import { Figure } from "@/ui/figure";
 import { QuietHoursList } from "@/ui/quiet-hours";
 import { sayDone } from "@/ui/say";
 import { Loading } from "@/ui/states";
@@ -86,27 +87,16 @@ export function RuleDialog({
             <>
               <Section title={t.firesWhen}>
                 <div className={classes.row}>
-                  <NumberInput
+                  <Figure
                     label={t.threshold}
-                    size="xs"
-                    hideControls
-                    allowNegative={false}
-                    allowDecimal={share}
+                    percent={share}
+                    whole={!share}
+                    unit={t.unit[draft.event]}
+                    unitWidth={72}
                     error={refused.threshold}
                     placeholder={String(share ? condition.threshold * 100 : condition.threshold)}
-                    value={
-                      draft.threshold === null
-                        ? ""
-                        : share
-                          ? Number((draft.threshold * 100).toFixed(4))
-                          : draft.threshold
-                    }
-                    onChange={(next) =>
-                      set({ threshold: next === "" ? null : share ? Number(next) / 100 : Number(next) })
-                    }
-                    rightSection={<span className={classes.unit}>{t.unit[draft.event]}</span>}
-                    rightSectionWidth={72}
-                    rightSectionPointerEvents="none"
+                    value={draft.threshold}
+                    onChange={(threshold) => set({ threshold })}
                   />
                   <DurationInput
                     key={draft.event}
@@ -117,15 +107,12 @@ export function RuleDialog({
                     onChange={(window_seconds) => set({ window_seconds })}
                   />
                   {share && (
-                    <NumberInput
+                    <Figure
                       label={t.minimum}
-                      size="xs"
-                      hideControls
-                      allowNegative={false}
-                      allowDecimal={false}
+                      whole
                       error={refused.minimum}
                       value={draft.minimum}
-                      onChange={(next) => set({ minimum: next === "" ? NEW.minimum : Number(next) })}
+                      onChange={(minimum) => set({ minimum: minimum ?? NEW.minimum })}
                     />
                   )}
                 </div>
@@ -199,16 +186,13 @@ export function RuleDialog({
                     error={refused.repeat_seconds}
                     onChange={(repeat_seconds) => set({ repeat_seconds })}
                   />
-                  <NumberInput
+                  <Figure
                     label={t.rateLimit}
-                    size="xs"
-                    hideControls
-                    allowNegative={false}
-                    allowDecimal={false}
+                    whole
                     placeholder={t.noLimit}
                     error={refused.rate_limit_per_hour}
-                    value={draft.rate_limit_per_hour ?? ""}
-                    onChange={(next) => set({ rate_limit_per_hour: next === "" ? null : Number(next) })}
+                    value={draft.rate_limit_per_hour}
+                    onChange={(rate_limit_per_hour) => set({ rate_limit_per_hour })}
                   />
                 </div>
                 <Switch

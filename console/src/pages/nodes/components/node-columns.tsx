@@ -50,7 +50,7 @@ export function useNodeColumns(
       {
         id: "node",
         header: t.node,
-        width: "minmax(140px, 1.4fr)",
+        width: "minmax(120px, 1.3fr)",
         fixed: true,
         cell: (node) => (
           <span className={classes.name} title={node.url}>
@@ -58,11 +58,11 @@ export function useNodeColumns(
           </span>
         ),
       },
-      { id: "group", header: t.group, width: "minmax(90px, 1fr)", cell: group },
+      { id: "group", header: t.group, width: "minmax(80px, 1fr)", cell: group },
       { id: "state", header: t.state, width: "104px", cell: state },
       { id: "load", header: t.load, width: "162px", cell: (node) => <Load node={node} /> },
       { id: "version", header: t.version, width: "76px", cell: ({ version }) => version ?? "–" },
-      { id: "labels", header: t.labels, width: "minmax(90px, 1.2fr)", cell: (node) => <Labels node={node} /> },
+      { id: "labels", header: t.labels, width: "minmax(120px, 1.6fr)", cell: (node) => <Labels node={node} /> },
       {
         id: "executors",
         header: t.executors,
@@ -109,11 +109,12 @@ function Load({ node: { in_flight, capacity } }: { node: Node }) {
 }
 
 function Labels({ node: { labels } }: { node: Node }) {
+  const written = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
   return (
-    <span className={classes.labels}>
-      {Object.entries(labels).map(([name, value]) => (
-        <span key={name} className={classes.label}>
-          {name}={value}
+    <span className={classes.labels} title={written.join("\n")}>
+      {written.map((label) => (
+        <span key={label} className={classes.label}>
+          {label}
         </span>
       ))}
     </span>

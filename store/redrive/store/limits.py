@@ -4,11 +4,12 @@ For dispatch:
 
 1. `redrive.store.restraints.RestraintsCache.of(namespace)` tells, without a query of its own, which limits and pauses a
    task is under: `restraints.limits_of(place)`. Most tasks are under none and cost nothing more.
-2. `admit(session, requests)`, in a transaction, asks for any number of attempts at once: three or four statements,
+2. `admit(session, requests)`, in a transaction, asks for any number of attempts at once: three statements at most,
    however many they are, so a worker that dispatches many at a time asks for them together. `Granted` may run.
    `Later(at, why)` comes again at `at`, and then asks with `has_slot=True`.
-3. `release(session, task_ids)` gives the permits of ended attempts back. A permit that is never given back, because its
-   worker was killed, ends by itself after `Request.seconds`.
+3. `release(session, task_ids)` gives the permits of ended attempts back; `admit` does so by the way, where others ask
+   at the same time. A permit that is never given back, because its worker was killed, ends by itself after
+   `Request.seconds`.
 
 Rows are locked in the order of their keys, so that those who ask for several limits at once do not lock each other out.
 Slots are given in the database's time. The rate is never exceeded by more than `redrive.core.pacing` says, and the
@@ -92,12 +93,13 @@ async def delete_limit(session: AsyncSession, namespace: str, scope: Scope, key:
     return (await session.scalars(delete(Limit).where(*where).returning(col(Limit.key)))).first() is not None
 
 
-async def admit(session: AsyncSession, requests: Sequence[Request]) -> list[Answer]:
+async def admit(session: AsyncSession, requests: Sequence[Request], ended: Sequence[UUID] = ()) -> list[Answer]:
     """Ask for attempts to run, in the order given.
 
     Args:
         session: A transaction; the limits stay locked until it ends.
         requests: The attempts. A task whose attempt is delivered again keeps the permits that it has.
+        ended: Tasks whose attempts have ended. Their permits are given back first, as `release` does.
 
     Returns:
         An answer for each.
@@ -108,13 +110,14 @@ async def admit(session: AsyncSession, requests: Sequence[Request]) -> list[Answ
         "scopes": [scope for _, scope, _ in wanted],
         "keys": [key for _, _, key in wanted],
         "tasks": [request.task_id for request in requests],
+        "ended": list(ended),
     }
     rows = (await session.execute(_LOCK, values)).all()
-    if not rows:
+    if not rows:  # and no permit either, since permits go with their limit
         return [Granted() for _ in requests]
     now: datetime = rows[0].now
     running: dict[tuple[str, str, str], int] = {}
-    if any(row.concurrency is not None for row in rows):
+    if ended or any(row.concurrency is not None for row in rows):
         # A statement of its own: it sees what was granted by whoever held the locks before.
         counted = await session.execute(_COUNT, values)
         running = {(row.namespace, row.scope, row.key): row.running for row in counted}
@@ -138,7 +141,6 @@ async def admit(session: AsyncSession, requests: Sequence[Request]) -> list[Answ
         for place, answer in zip(places, settled, strict=True):
             answers[place] = answer
         after += [(namespace, book) for book in books.values()]
-    await _write(session, after)
     permits = [
         (request, book.setting.key)
         for request, answer in zip(requests, answers, strict=True)
@@ -146,7 +148,7 @@ async def admit(session: AsyncSession, requests: Sequence[Request]) -> list[Answ
         for namespace, book in after
         if namespace == request.namespace and book.setting.concurrency is not None and book.setting.key in request.keys
     ]
-    await _grant(session, permits)
+    await _write(session, after, permits)
     return answers
 
 
@@ -157,73 +159,77 @@ async def release(session: AsyncSession, task_ids: Sequence[UUID]) -> None:
         session: Any session; the statement is one transaction.
         task_ids: The tasks; those that hold no permit are left as they are.
     """
-    await session.execute(_RELEASE, {"tasks": list(task_ids)})
+    await session.execute(_RELEASE, {"ended": list(task_ids)})
 
 
 _WANTED = """
     unnest(CAST(:namespaces AS text[]), CAST(:scopes AS text[]), CAST(:keys AS text[]))
         AS wanted(namespace, scope, key)
 """
+# The mean of the attempts that have ended is folded in as `redrive.core.pacing.average` says.
+_FREED = """
+    freed AS (
+        DELETE FROM permits WHERE task_id = ANY(:ended)
+        RETURNING namespace, scope, key, extract(epoch FROM clock_timestamp() - granted_at) AS seconds
+    ), seen AS (
+        SELECT namespace, scope, key, avg(seconds)::float8 AS mean, count(*) AS attempts FROM freed
+        GROUP BY namespace, scope, key ORDER BY namespace, scope, key
+    ), learned AS (
+        UPDATE limits SET average_seconds = COALESCE(
+            average_seconds * power(0.9, attempts) + mean * (1 - power(0.9, attempts)), mean
+        ) FROM seen
+        WHERE (limits.namespace, limits.scope, limits.key) = (seen.namespace, seen.scope, seen.key)
+    )
+"""
+_RELEASE = text(f"WITH {_FREED} SELECT count(*) FROM freed")  # noqa: S608 - built from this module's constants only
 _LOCK = text(
     f"""
-    SELECT limits.*, clock_timestamp() AS now FROM limits JOIN {_WANTED} USING (namespace, scope, key)
+    SELECT limits.*, clock_timestamp() AS now FROM limits
+    WHERE (namespace, scope, key) IN (
+        SELECT * FROM {_WANTED} UNION SELECT namespace, scope, key FROM permits WHERE task_id = ANY(:ended)
+    )
     ORDER BY namespace, scope, key FOR UPDATE OF limits
     """  # noqa: S608 - built from this module's constants only
 )
 _COUNT = text(
     f"""
-    WITH ended AS (
+    WITH {_FREED}, lapsed AS (
         DELETE FROM permits USING {_WANTED}
         WHERE (permits.namespace, permits.scope, permits.key) = (wanted.namespace, wanted.scope, wanted.key)
-            AND until <= clock_timestamp()
+            AND until <= clock_timestamp() AND NOT task_id = ANY(:ended)
     )
     SELECT namespace, scope, key, count(*) AS running FROM permits JOIN {_WANTED} USING (namespace, scope, key)
-    WHERE until > clock_timestamp() AND NOT task_id = ANY(:tasks)
+    WHERE until > clock_timestamp() AND NOT task_id = ANY(:tasks) AND NOT task_id = ANY(:ended)
     GROUP BY namespace, scope, key
     """  # noqa: S608 - built from this module's constants only
 )
 _WRITE = text(
     """
-    UPDATE limits SET tat = written.tat, turn_at = written.turn_at
-    FROM unnest(
-        CAST(:namespaces AS text[]), CAST(:scopes AS text[]), CAST(:keys AS text[]),
-        CAST(:tats AS timestamptz[]), CAST(:turns AS timestamptz[])
-    ) AS written(namespace, scope, key, tat, turn_at)
-    WHERE (limits.namespace, limits.scope, limits.key) = (written.namespace, written.scope, written.key)
-        AND (limits.tat, limits.turn_at) IS DISTINCT FROM (written.tat, written.turn_at)
-    """
-)
-_GRANT = text(
-    """
+    WITH carried AS (
+        UPDATE limits SET tat = written.tat, turn_at = written.turn_at
+        FROM unnest(
+            CAST(:namespaces AS text[]), CAST(:scopes AS text[]), CAST(:keys AS text[]),
+            CAST(:tats AS timestamptz[]), CAST(:turns AS timestamptz[])
+        ) AS written(namespace, scope, key, tat, turn_at)
+        WHERE (limits.namespace, limits.scope, limits.key) = (written.namespace, written.scope, written.key)
+            AND (limits.tat, limits.turn_at) IS DISTINCT FROM (written.tat, written.turn_at)
+    )
     INSERT INTO permits (namespace, scope, key, task_id, granted_at, until)
     SELECT namespace, scope, key, task_id, clock_timestamp(), clock_timestamp() + make_interval(secs => seconds)
     FROM unnest(
-        CAST(:namespaces AS text[]), CAST(:scopes AS text[]), CAST(:keys AS text[]), CAST(:tasks AS uuid[]),
-        CAST(:seconds AS float8[])
+        CAST(:permit_namespaces AS text[]), CAST(:permit_scopes AS text[]), CAST(:permit_keys AS text[]),
+        CAST(:tasks AS uuid[]), CAST(:seconds AS float8[])
     ) AS granted(namespace, scope, key, task_id, seconds)
     ON CONFLICT (namespace, scope, key, task_id)
         DO UPDATE SET granted_at = EXCLUDED.granted_at, until = EXCLUDED.until
     """
 )
-# The mean of the attempts that have ended is folded in as `redrive.core.pacing.average` says.
-_RELEASE = text(
-    """
-    WITH ended AS (
-        DELETE FROM permits WHERE task_id = ANY(:tasks)
-        RETURNING namespace, scope, key, extract(epoch FROM clock_timestamp() - granted_at) AS seconds
-    ), seen AS (
-        SELECT namespace, scope, key, avg(seconds)::float8 AS mean, count(*) AS attempts FROM ended
-        GROUP BY namespace, scope, key ORDER BY namespace, scope, key
-    )
-    UPDATE limits SET average_seconds = COALESCE(
-        average_seconds * power(0.9, attempts) + mean * (1 - power(0.9, attempts)), mean
-    ) FROM seen
-    WHERE (limits.namespace, limits.scope, limits.key) = (seen.namespace, seen.scope, seen.key)
-    """
-)
 
 
-async def _write(session: AsyncSession, books: Sequence[tuple[str, Book]]) -> None:
+async def _write(
+    session: AsyncSession, books: Sequence[tuple[str, Book]], permits: Sequence[tuple[Request, ScopeKey]]
+) -> None:
+    """Write the books on, and the permits that were granted."""
     await session.execute(
         _WRITE,
         {
@@ -232,19 +238,10 @@ async def _write(session: AsyncSession, books: Sequence[tuple[str, Book]]) -> No
             "keys": [book.setting.key[1] for _, book in books],
             "tats": [book.tat for _, book in books],
             "turns": [book.turn_at for _, book in books],
+            "permit_namespaces": [request.namespace for request, _ in permits],
+            "permit_scopes": [scope for _, (scope, _) in permits],
+            "permit_keys": [key for _, (_, key) in permits],
+            "tasks": [request.task_id for request, _ in permits],
+            "seconds": [request.seconds for request, _ in permits],
         },
     )
-
-
-async def _grant(session: AsyncSession, permits: Sequence[tuple[Request, ScopeKey]]) -> None:
-    if permits:
-        await session.execute(
-            _GRANT,
-            {
-                "namespaces": [request.namespace for request, _ in permits],
-                "scopes": [scope for _, (scope, _) in permits],
-                "keys": [key for _, (_, key) in permits],
-                "tasks": [request.task_id for request, _ in permits],
-                "seconds": [request.seconds for request, _ in permits],
-            },
-        )

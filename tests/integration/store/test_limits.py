@@ -73,6 +73,33 @@ async def test_a_permit_comes_back_with_the_end_of_its_attempt(database: Databas
     assert len(await granted(database, request())) == 1
 
 
+async def test_who_asks_while_an_attempt_ends_is_given_its_permit(database: Database) -> None:
+    await limit(database, concurrency=1)
+    await limit(database, SCENE, concurrency=1)
+    (first,) = await granted(database, request())
+    second = request()
+
+    async with database.begin() as session:
+        (answer,) = await limits.admit(session, [second], [first])
+
+    assert isinstance(answer, Granted)
+    assert await granted(database, request()) == []
+    async with database.session() as session:
+        rows = await limits.list_limits(session, "default")
+    assert all(row.average_seconds is not None for row in rows)
+
+
+async def test_an_attempt_that_ends_gives_back_what_nobody_asks_for(database: Database) -> None:
+    await limit(database, concurrency=1)
+    (first,) = await granted(database, request())
+    elsewhere = Request("default", new_id(), (("scene", "orders/refund"),), 60)
+
+    async with database.begin() as session:
+        await limits.admit(session, [elsewhere], [first])
+
+    assert len(await granted(database, request())) == 1
+
+
 async def test_a_permit_of_a_killed_worker_ends_by_itself(database: Database) -> None:
     await limit(database, concurrency=1)
     assert await granted(database, request(seconds=-1))

@@ -48,7 +48,8 @@ class Scale:
         max_attempts: Their most attempts.
         rules: What the governed variant has beside the defaults.
         patience_seconds: When to give up waiting for the last task.
-        at_once: Whether all scenarios run side by side, and not only the two variants of each.
+        at_once: Whether all run side by side. Otherwise each has the servers for itself: a storm of one variant would
+            hold up the other.
     """
 
     outage_tasks: int = 2000
@@ -194,7 +195,7 @@ def run(stack: Stack, scale: Scale, names: Sequence[str] = ()) -> list[Result]:
     def run(one: tuple[Scenario, str, Suffering]) -> Result:
         return _run(stack, scale, *one)
 
-    with serving(*(target for _, _, target in work)), ThreadPoolExecutor(len(work) if scale.at_once else 2) as pool:
+    with serving(*(target for _, _, target in work)), ThreadPoolExecutor(len(work) if scale.at_once else 1) as pool:
         return list(pool.map(run, work))
 
 

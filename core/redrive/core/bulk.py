@@ -523,14 +523,8 @@ def _released(start: datetime, end: datetime, rate: float, ramp: Ramp | None) ->
 
 
 def _seconds_for(count: float, rate: float, ramp: Ramp | None) -> float:
-    """Invert `Ramp.released`: in how many seconds so many tasks are released."""
-    if ramp is None:
-        return count / rate
-    span = ramp.doubling_seconds / math.log(2)
-    growing = span * (ramp.limit - ramp.base)  # what is released until the limit is reached
-    if count <= growing:
-        return span * math.log1p(count / (span * ramp.base))
-    return ramp.doubling_seconds * math.log2(ramp.limit / ramp.base) + (count - growing) / ramp.limit
+    """Tell in how many seconds so many tasks are released."""
+    return count / rate if ramp is None else ramp.seconds_for(count)
 
 
 # --- Checks -----------------------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ class TestPushback:
         health = told(health, Seen(), after(81))
 
         assert health.ramp is not None
-        assert health.ramp.rate(after(81)) == pytest.approx(20 * 2 / 2)  # doubled in the 10 s before it was refused
+        assert health.ramp.rate(after(81)) == pytest.approx(25 / 2)  # from 20 it had grown to 25 when it was refused
 
     def test_after_an_outage_it_returns_slowly_although_it_was_refused_before(self) -> None:
         asked = Seen(Window().add(NOW, succeeded=5), pushback_until=after(1))

@@ -1,4 +1,7 @@
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -23,6 +26,14 @@ def after(seconds: float) -> datetime:
 
 def seen(succeeded: int, failed: int, at: datetime) -> Window:
     return Window().add(at, succeeded=succeeded, failed=failed)
+
+
+@st.composite
+def ramps(draw: st.DrawFn) -> Ramp:
+    """Slow starts as they begin, and such as have been halved."""
+    ramp = start(NOW, RULE, draw(limits))
+    too_high = draw(st.none() | st.floats(ramp.first, ramp.limit))
+    return ramp if too_high is None else replace(ramp, base=max(ramp.first, too_high / 2), too_high=too_high)
 
 
 def stepped(ramp: Ramp, window: Window, now: datetime, backlog: int = 1000) -> Ramp:
@@ -54,9 +65,9 @@ class TestGrowth:
 
         assert (ramp.rate(NOW), ramp.limit) == (first, top)
 
-    @given(limits, moments, moments)
-    def test_it_rises_and_never_exceeds_the_limit(self, limit: float | None, one: float, other: float) -> None:
-        ramp, (early, late) = start(NOW, RULE, limit), sorted([one, other])
+    @given(ramps(), moments, moments)
+    def test_it_rises_and_never_exceeds_the_limit(self, ramp: Ramp, one: float, other: float) -> None:
+        early, late = sorted([one, other])
 
         assert 0 < ramp.rate(after(early)) <= ramp.rate(after(late)) <= ramp.limit
 
@@ -65,12 +76,12 @@ class TestGrowth:
 
 
 class TestRelease:
-    @given(limits, st.floats(0, 300), st.floats(0, 300))
-    def test_what_is_released_is_the_sum_of_the_rates(self, limit: float | None, one: float, other: float) -> None:
-        ramp, (early, late) = start(NOW, RULE, limit), sorted([one, other])
+    @given(ramps(), st.floats(0, 300), st.floats(0, 300))
+    def test_what_is_released_is_the_sum_of_the_rates(self, ramp: Ramp, one: float, other: float) -> None:
+        early, late = sorted([one, other])
         parts = 400
         width = (late - early) / parts
-        # The rate is convex until it reaches the limit, so the sum at the left and at the right end enclose it.
+        # The rate never falls, so the sums at the left and at the right ends enclose it.
         rates = [ramp.rate(after(early + index * width)) for index in range(parts + 1)]
 
         released = ramp.released(after(early), after(late))
@@ -78,11 +89,17 @@ class TestRelease:
         low, high = sum(rates[:-1]) * width, sum(rates[1:]) * width
         assert low * (1 - 1e-3) - 1e-3 <= released <= high * (1 + 1e-3) + 1e-3
 
-    @given(limits, moments, moments, moments)
+    @given(ramps(), moments)
+    def test_how_long_it_takes_is_the_inverse_of_what_is_released(self, ramp: Ramp, seconds: float) -> None:
+        count = ramp.released(NOW, after(seconds))
+
+        assert ramp.seconds_for(count) == pytest.approx(seconds, rel=1e-4, abs=1e-4)
+
+    @given(ramps(), moments, moments, moments)
     def test_it_does_not_matter_in_how_many_rounds_it_is_released(
-        self, limit: float | None, a: float, b: float, c: float
+        self, ramp: Ramp, a: float, b: float, c: float
     ) -> None:
-        ramp, (first, second, third) = start(NOW, RULE, limit), sorted([a, b, c])
+        first, second, third = sorted([a, b, c])
 
         whole = ramp.released(after(first), after(third))
 
@@ -99,11 +116,10 @@ class TestRelease:
 
 
 class TestFailures:
-    def test_more_than_a_fifth_of_failures_halves_the_rate(self) -> None:
+    def test_more_than_a_fifth_of_failures_halves_the_rate_which_then_grows_evenly_to_where_it_was(self) -> None:
         ramp = stepped(start(NOW, RULE, limit=1000), seen(7, 3, after(29)), after(30))
 
-        assert ramp.rate(after(30)) == 400
-        assert ramp.rate(after(40)) == 800
+        assert [ramp.rate(after(seconds)) for seconds in (30, 40, 50, 70, 80)] == [400, 500, 600, 800, 1000]
         assert ramp.halvings == 1
 
     @pytest.mark.parametrize(("succeeded", "failed"), [(8, 2), (0, 4), (100, 0)])
@@ -133,18 +149,47 @@ class TestFailures:
 
         assert ramp.rate(now) == 1
 
-    def test_a_target_that_bears_less_than_the_limit_is_held_near_what_it_bears(self) -> None:
-        """The target fails whatever exceeds 100 per second."""
-        ramp, window, rates = start(NOW, RULE, limit=1000), Window(), list[float]()
-        for second in range(1, 600):
-            now = after(second)
-            rate = ramp.rate(now)
-            window = window.add(now, succeeded=int(min(rate, 100)), failed=int(max(rate - 100, 0))).trim(now, 60)
-            ramp = stepped(ramp, window, now)
-            rates.append(ramp.rate(now))
+    @pytest.mark.parametrize("own", [0, 0.1, 0.3])
+    def test_a_target_is_held_near_what_it_bears_whatever_fails_besides(self, own: float) -> None:
+        """The target fails a share of all, and of the rest whatever exceeds 100 per second."""
+        rates = answered_by(lambda count, random: lost(min(count, 100), own, random) + max(count - 100, 0))
 
         assert max(rates) < 250
         assert 60 < sum(rates[100:]) / len(rates[100:]) < 150
+
+    @pytest.mark.parametrize("own", [0.1, 0.25, 0.4])
+    def test_failures_that_half_the_rate_does_not_lessen_do_not_hold_it(self, own: float) -> None:
+        rates = answered_by(lambda count, random: lost(count, own, random))
+
+        assert rates[-1] > 900
+        assert len(rates) < 600, "the slow start has ended"
+
+    def test_failures_of_most_hold_it_at_the_bottom(self) -> None:
+        rates = answered_by(lambda count, random: lost(count, 0.8, random))
+
+        assert max(rates) < 4
+
+
+def lost(count: int, share: float, random: Random) -> int:
+    return sum(random.random() < share for _ in range(count))
+
+
+def answered_by(failed: Callable[[int, Random], int], seconds: int = 600) -> list[float]:
+    """Run a slow start from 1 per second against a target that fails so many of each second's; give its rates."""
+    ramp, window, rates, random = start(NOW, RULE), Window(), list[float](), Random(1)
+    carry = 0.0
+    for second in range(1, seconds + 1):
+        now = after(second)
+        carry += ramp.released(after(second - 1), now)
+        count, carry = int(carry), carry % 1
+        failures = failed(count, random)
+        window = window.add(now, succeeded=count - failures, failed=failures).trim(now, 60)
+        moved = step(ramp, window, now, RULE, 1000)
+        if isinstance(moved, Ended):
+            break
+        ramp = moved
+        rates.append(ramp.rate(now))
+    return rates
 
 
 class TestEnd:

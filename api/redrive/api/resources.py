@@ -178,6 +178,7 @@ def attempt_resource(attempt: Attempt) -> AttemptResource:
         status=AttemptStatus(attempt.status),
         trigger=attempt.trigger,
         deliveries=attempt.deliveries,
+        payload_revision=attempt.payload_revision,
         due_at=attempt.due_at,
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,

@@ -2713,6 +2713,11 @@ export interface components {
              */
             deliveries: number;
             /**
+             * Payload Revision
+             * @description Revision of the payload that it ran with; null for attempts of versions before this was kept.
+             */
+            payload_revision: number | null;
+            /**
              * Due At
              * Format: date-time
              */

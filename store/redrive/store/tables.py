@@ -352,6 +352,7 @@ class Attempt(Table, table=True):
     status: str = Field(default=AttemptStatus.RUNNING, sa_column=_text())
     trigger: str = Field(default="timer", sa_column=_text(default="timer"))
     probe: str | None = Field(default=None, sa_column=_text(nullable=True))
+    payload_revision: int | None = Field(default=None)
     deliveries: int = _number(1)
     due_at: datetime = Field(sa_column=_instant())
     started_at: datetime = Field(sa_column=_instant())

@@ -710,13 +710,14 @@ _START_ATTEMPT: Final = text(
             trace_context, policy_override, error_type, error_message
     ), attempt AS (
         INSERT INTO attempts AS known (task_id, generation, number, namespace, "group", scene, status, trigger, due_at,
-            started_at, node_id, url, probe)
+            started_at, node_id, url, probe, payload_revision)
         SELECT id, :generation, :number, namespace, "group", scene, 'running', :trigger,
-            CAST(:due_at AS timestamptz), clock_timestamp(), :node_id, COALESCE(:url, target ->> 'url'), :probe
+            CAST(:due_at AS timestamptz), clock_timestamp(), :node_id, COALESCE(:url, target ->> 'url'), :probe,
+            payload_revision
         FROM task
         ON CONFLICT (task_id, generation, number) DO UPDATE
             SET deliveries = known.deliveries + 1, node_id = EXCLUDED.node_id, url = EXCLUDED.url,
-                probe = EXCLUDED.probe
+                probe = EXCLUDED.probe, payload_revision = EXCLUDED.payload_revision
             WHERE known.status = 'running'
         RETURNING deliveries
     )

@@ -169,6 +169,8 @@ async def test_a_live_task_is_edited_and_retried_now(whole: Api) -> None:
     assert (failed["status"], failed["generation"], failed["max_attempts"]) == ("waiting", 1, 7)
     assert [call.json for call in target.calls] == [{"amount": 4}, {"amount": 3}]
     assert (done["generation"], done["attempts"], done["payload_revision"]) == (1, 2, 3)
+    attempts = (await whole.get(f"/v1/tasks/{task['id']}/attempts")).json()["items"]
+    assert [attempt["payload_revision"] for attempt in attempts] == [2, 3]
     problem(await whole.post(path, {"kwargs": {"amount": 2}}), 409, "wrong-state")
 
 

@@ -197,6 +197,9 @@ class AttemptResource(Output):
     status: AttemptStatus
     trigger: str = Field(description="Why it ran: `timer`, `manual`, `wake` or `redrive`.")
     deliveries: int = Field(description="How often it was sent: more than once when a worker was lost.")
+    payload_revision: int | None = Field(
+        description="Revision of the payload that it ran with; null for attempts of versions before this was kept."
+    )
     due_at: datetime
     started_at: datetime
     finished_at: datetime | None

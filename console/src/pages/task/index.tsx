@@ -53,7 +53,7 @@ export default function TaskPage() {
       <Hero task={task} attempts={attempts.data} />
       <div className={classes.columns}>
         <div className={classes.main}>
-          <Timeline task={task} attempts={attempts} revisions={revisions.list} />
+          <Timeline task={task} attempts={attempts} />
           <PolicyPanel query={policy} />
         </div>
         <div className={classes.side}>

@@ -99,8 +99,3 @@ function RevisionItem({ revision, before }: { revision: Revision; before: Revisi
 }
 
 const document = ({ args, kwargs, body }: Revision) => ({ args, kwargs, body });
-
-/** The revision that was in force at an instant; undefined when it is not known. */
-export function revisionAt(revisions: readonly Revision[], at: string): number | undefined {
-  return revisions.find(({ created_at }) => Date.parse(created_at) <= Date.parse(at))?.revision;
-}

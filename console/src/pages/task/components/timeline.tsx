@@ -11,9 +11,8 @@ import { Facts, Panel } from "@/ui/page";
 import { Empty, Result } from "@/ui/states";
 import { STATUS_ICONS, StatusBadge } from "@/ui/status-badge";
 import { Countdown, Duration, Time } from "@/ui/time";
-import { type Attempt, isOpen, type Revision, type Task } from "../hooks/use-task";
+import { type Attempt, isOpen, type Task } from "../hooks/use-task";
 import { messages } from "../messages";
-import { revisionAt } from "./payload-panel";
 import classes from "./timeline.module.css";
 
 const SHOWN_AT_FIRST = 30;
@@ -22,10 +21,8 @@ const SHOWN_AT_FIRST = 30;
 export function Timeline({
   task,
   attempts,
-  revisions,
 }: {
   task: Task;
-  revisions: readonly Revision[];
   attempts: { data: readonly Attempt[] | undefined; error: unknown; refetch: () => unknown };
 }) {
   const t = useMessages(messages);
@@ -48,7 +45,7 @@ export function Timeline({
                   attempt={attempt}
                   planned={plannedAt(attempt, all[index + 1])}
                   request={requestOf(attempt, task)}
-                  revision={revisionAt(revisions, attempt.started_at)}
+                  revision={task.payload_revision > 1 ? attempt.payload_revision : null}
                   initiallyOpen={index === 0 && attempt.status !== "succeeded"}
                   heading={
                     task.generation > 1 && all[index - 1]?.generation !== attempt.generation
@@ -143,8 +140,8 @@ function AttemptItem({
   planned: string | null;
   /** What was asked, in one line. */
   request: string | null;
-  /** The revision of the payload that it ran with; undefined while there is one alone. */
-  revision: number | undefined;
+  /** The revision of the payload that it ran with; null while there is one alone, and where it is not known. */
+  revision: number | null;
   initiallyOpen: boolean;
   heading: string | null;
 }) {
@@ -207,7 +204,7 @@ function AttemptItem({
                     ] as const)
                   : []),
                 ...(request ? ([[t.request, <code key="request">{request}</code>]] as const) : []),
-                ...(revision !== undefined ? ([[t.payload, t.revision(revision)]] as const) : []),
+                ...(revision !== null ? ([[t.payload, t.revision(revision)]] as const) : []),
                 ...(attempt.retry_after_seconds !== null
                   ? ([[t.retryAfter, <Duration key="after" seconds={attempt.retry_after_seconds} />]] as const)
                   : []),

@@ -21,11 +21,11 @@ demo: setup ## start the stack and a shop whose payments fail (ARGS=--once runs 
 	$(RUN) python -m examples.shop $(ARGS)
 
 test: check $(if $(CHROMIUM),,chromium) ## check, then run all tests (ARGS is passed on to pytest)
-	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder tests/integration tests/replay tests/typing tests/unit $(ARGS)
-	# Whole systems, killed and restarted: two at a time, since they mostly wait.
-	$(RUN) pytest -n 2 --dist loadfile tests/acceptance $(ARGS)
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder tests/integration tests/replay tests/typing tests/unit $(ARGS)
+	# Whole systems, killed and restarted: three at a time, since they mostly wait.
+	$(RUN) pytest -n 3 --dist loadfile tests/acceptance $(ARGS)
 	# By themselves: a process that drives a browser has an event loop running, beside which no other can be started.
-	$(RUN) pytest -n 2 --dist loadfile tests/console $(ARGS)
+	$(RUN) pytest -n 3 --dist loadfile tests/console $(ARGS)
 
 check: setup ## formatting, lint, types, import contracts, generated files
 	$(RUN) ruff format --check .

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, Final
 
 import psycopg
 import uuid_utils.compat
 from psycopg import AsyncConnection as PsycopgConnection
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, Engine, event, make_url, text
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from redrive.store.settings import Settings
 
 new_id = uuid_utils.compat.uuid7
 """Make a UUIDv7 (RFC 9562, section 5.7): ids sort by time, so that indexes grow at one end."""
+
+FRESH_SECONDS: Final = 1.0
+"""For how long after its last use a connection need not be asked whether it lives, in seconds."""
+
+_USED_AT: Final = "redrive.used_at"
+
+_AUTOCOMMIT: Final[ContextVar[bool]] = ContextVar("redrive.autocommit")
+"""Whether the connection that is being taken is to commit each statement by itself."""
 
 
 class Database:
@@ -37,24 +50,31 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=30,
-            # A server that was killed leaves dead connections behind; the first user of each would fail.
-            pool_pre_ping=True,
             pool_use_lifo=True,
             # Errors are logged, and parameters are payloads.
             hide_parameters=True,
         )
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        _prepare_before_use(self._engine.sync_engine)
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[AsyncSession]:
         """Open a transaction: committed when the block ends, rolled back when it raises."""
-        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=False) as session, session.begin():
+        async with self._connected(autocommit=False) as session, session.begin():
             yield session
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[AsyncSession]:
         """Open a session in which each statement is its own transaction: one round trip instead of three."""
-        async with AsyncSession(self._autocommit, expire_on_commit=False, autoflush=False) as session:
+        async with self._connected(autocommit=True) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _connected(self, *, autocommit: bool) -> AsyncGenerator[AsyncSession]:
+        _AUTOCOMMIT.set(autocommit)  # holds for the very next connection that this task takes
+        async with (
+            self._engine.connect() as connection,
+            AsyncSession(connection, expire_on_commit=False, autoflush=False) as session,
+        ):
             yield session
 
     @asynccontextmanager
@@ -98,8 +118,8 @@ class Database:
         try:
             return await asyncio.shield(connecting)
         except asyncio.CancelledError:
-            with suppress(psycopg.Error):
-                (await connecting).pgconn.finish()
+            connecting.add_done_callback(_finish)
+            await asyncio.wait([connecting])  # which leaves it alone when the caller is cancelled once more
             raise
 
     async def ping(self) -> None:
@@ -114,6 +134,53 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+
+def _prepare_before_use(engine: Engine) -> None:
+    """See that a pooled connection lives and commits as it is to, without a round trip for most of them.
+
+    A server that was killed leaves dead connections behind, and the first user of each would fail. Of a connection that
+    was used a moment ago it is enough that nothing has come on its socket: the end of a connection would have, as a
+    message or as the end of the stream. Go's driver for MySQL checks the same way. One that has rested is asked,
+    because a server that vanished sends nothing.
+
+    SQLAlchemy would set autocommit when it has taken the connection already: one whose user is cancelled then would be
+    left to the garbage collector. While it is being taken, the pool takes it back.
+    """
+
+    def returned(connection: object, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    def taken(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
+        driver = connection.driver_connection
+        used_at = record.info.get(_USED_AT)  # None for one that has just been made
+        rested = used_at is not None and time.monotonic() - used_at > FRESH_SECONDS
+        try:
+            if rested or _has_come_something(driver):
+                engine.dialect.do_ping(connection)
+            if driver.autocommit != _AUTOCOMMIT.get():
+                connection.set_autocommit(_AUTOCOMMIT.get())
+        except psycopg.Error as error:
+            # Nothing else of that server is alive either.
+            raise InvalidatePoolError("the connection does not answer") from error
+
+    event.listen(engine, "checkin", returned)
+    event.listen(engine, "checkout", taken)
+
+
+def _has_come_something(connection: PsycopgConnection[Any]) -> bool:
+    """Tell whether a connection that nobody uses has something to read, or is closed already."""
+    if connection.closed:
+        return True
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+def _finish(connecting: asyncio.Task[PsycopgConnection[Any]]) -> None:
+    """Close a connection that nobody waits for any more."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().pgconn.finish()
 
 
 def open_database(settings: Settings, application: str = "redrive") -> Database:

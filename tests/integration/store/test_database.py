@@ -78,7 +78,7 @@ async def begin_and_cancel(database: Database, steps: int) -> None:
 async def test_no_connection_is_left_behind_by_who_is_cancelled(
     database_url: str, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    monkeypatch.setattr(psycopg.waiting, "MAX_BUSY_TIME", 0)  # as on a busy machine: each step lets others go first
+    monkeypatch.setattr("psycopg.waiting.MAX_BUSY_TIME", 0)  # as on a busy machine: each step lets others go first
     database = Database(database_url, application="cancelled")
     await ask(database)
 

@@ -29,6 +29,7 @@ def measure(tasks: int = 400, rounds: int = 3) -> str:
     rows: list[list[str]] = []
     with running() as stack:
         stack.spawn("bare", "-m", "bench.bare", "work", stack.temporal.address)
+        _let_fail(stack)
         _redrive(stack, 1, 50)
         _bare(stack, 1, 50)
         for succeed_at in (1, 3):
@@ -49,6 +50,13 @@ def measure(tasks: int = 400, rounds: int = 3) -> str:
                 ]
             )
     return markdown(["tasks", "Redrive /s", "bare Temporal /s", "ratio", "Redrive range", "bare range"], rows)
+
+
+def _let_fail(stack: Stack) -> None:
+    """Hold nothing back at the target, which fails two of three attempts on purpose."""
+    with httpx.Client(base_url=stack.api) as client:
+        policy = {"breaker": {"enabled": False}, "budget": {"enabled": False}}
+        client.patch("/v1/namespaces/default", json={"policy": policy}).raise_for_status()
 
 
 def _redrive(stack: Stack, succeed_at: int, count: int) -> float:

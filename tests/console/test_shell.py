@@ -33,6 +33,19 @@ def test_the_palette_leads_to_a_task_by_its_id(show: Show, world: World) -> None
     expect(page).to_have_url(re.compile(f"/tasks/{task}"))
 
 
+def test_the_palette_leads_to_a_group_and_to_a_scenes_tasks(show: Show) -> None:
+    page = show("/")
+    for begun, entry, address in (
+        ("ord", "orders", "/groups/orders$"),
+        ("char", "Tasks of charge-card", "charge-card"),
+    ):
+        page.keyboard.press("ControlOrMeta+k")
+        page.get_by_role("combobox", name="Search").fill(begun)
+        page.get_by_role("option", name=entry, exact=True).click()
+
+        expect(page).to_have_url(re.compile(address))
+
+
 def test_the_namespace_stays_in_the_address_from_page_to_page(show: Show, world: World) -> None:
     world.api.post("/v1/namespaces", json={"name": "staging"}).raise_for_status()
     page = show("/tasks")

@@ -1,7 +1,18 @@
 import { Modal, useMantineColorScheme } from "@mantine/core";
-import { IconArrowRight, IconListSearch, IconMoon, IconSun, IconTarget } from "@tabler/icons-react";
+import { useDebouncedValue } from "@mantine/hooks";
+import {
+  IconArrowRight,
+  IconListSearch,
+  IconMoon,
+  IconSitemap,
+  IconSun,
+  IconTarget,
+  IconTopologyStar3,
+} from "@tabler/icons-react";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type ComponentType, type KeyboardEvent, useId, useState } from "react";
+import { api } from "@/api/client";
 import { LANGUAGES, language, useMessages } from "@/i18n/language";
 import { messages } from "./messages";
 import { NAV } from "./nav";
@@ -17,7 +28,29 @@ interface Entry {
 
 const TASK_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** Leads from a few letters to a page, a task or an action. */
+const SETTLED_MS = 150;
+const MOST_NAMES = 5;
+
+/** The groups and scenes whose names begin with what is typed. */
+function useNames(typed: string): readonly { field: "group" | "scene"; value: string }[] {
+  const [prefix] = useDebouncedValue(typed, SETTLED_MS);
+  const { data } = useQuery({
+    queryKey: ["palette", prefix],
+    queryFn: async ({ signal }) => {
+      const ask = async (field: "group" | "scene") => {
+        const query = { field, prefix, limit: MOST_NAMES };
+        const found = await api.GET("/v1/suggestions", { params: { query }, signal });
+        return (found.data?.items ?? []).map(({ value }) => ({ field, value }));
+      };
+      return (await Promise.all([ask("group"), ask("scene")])).flat();
+    },
+    enabled: prefix !== "" && !TASK_ID.test(prefix),
+    placeholderData: keepPreviousData,
+  });
+  return typed === "" ? [] : (data ?? []);
+}
+
+/** Leads from a few letters to a page, a group, a scene's tasks, one task or an action. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   const t = useMessages(messages);
   const navigate = useNavigate();
@@ -46,11 +79,20 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   ];
   const found: Entry[] = [];
   const q = typed.trim();
+  const names = useNames(q);
   if (TASK_ID.test(q)) {
     const run = () => void navigate({ to: "/tasks/$taskId", params: { taskId: q.toLowerCase() } });
     found.push({ id: "task", label: t.openTask, hint: q.slice(-8), icon: IconTarget, run });
   }
   found.push(...fixed.filter(({ label, id }) => !words || `${label} ${id}`.toLowerCase().includes(words)));
+  for (const { field, value } of names) {
+    const run =
+      field === "group"
+        ? () => void navigate({ to: "/groups/$group", params: { group: value } })
+        : () => void navigate({ to: "/tasks", search: { q: `scene:${value}` } });
+    const icon = field === "group" ? IconSitemap : IconTopologyStar3;
+    found.push({ id: `${field} ${value}`, label: field === "group" ? value : t.tasksOf(value), icon, run });
+  }
   if (q)
     found.push({
       id: "find",

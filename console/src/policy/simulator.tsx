@@ -1,4 +1,3 @@
-import { NumberInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
@@ -7,6 +6,7 @@ import { Problem } from "@/api/problem";
 import { formatNumber, useMessages } from "@/i18n/language";
 import { formatDuration } from "@/i18n/time";
 import { Chart } from "@/ui/chart";
+import { Figure } from "@/ui/figure";
 import { Legend } from "@/ui/legend";
 import { Panel } from "@/ui/page";
 import { Loading } from "@/ui/states";
@@ -38,9 +38,9 @@ export function Simulator({ parts }: { parts: Parts }) {
   return (
     <Panel title={t.simulator}>
       <div className={classes.scenario}>
-        <Amount label={t.outage} value={outage} unit="s" onChange={setOutage} />
-        <Amount label={t.outageTasks} value={tasks} least={1} onChange={setTasks} />
-        <Amount label={t.attemptSeconds} value={attempt} unit="s" onChange={setAttempt} />
+        <Figure label={t.outage} value={outage} unit="s" onChange={(seconds) => setOutage(seconds ?? 0)} />
+        <Figure label={t.outageTasks} value={tasks} whole onChange={(count) => setTasks(Math.max(1, count ?? 1))} />
+        <Figure label={t.attemptSeconds} value={attempt} unit="s" onChange={(seconds) => setAttempt(seconds ?? 0)} />
       </div>
       {problem ? (
         <div className={classes.refused} role="alert">
@@ -165,34 +165,6 @@ function Plots({ of }: { of: Simulation }) {
       <Chart label={t.loadPlot} {...load} height={140} format={rate} xFormat={duration} xSteps={DURATIONS} />
       <p className={classes.note}>{t.withoutBreaker}</p>
     </>
-  );
-}
-
-function Amount({
-  label,
-  value,
-  unit,
-  least = 0,
-  onChange,
-}: {
-  label: string;
-  value: number;
-  unit?: string;
-  least?: number;
-  onChange: (value: number) => void;
-}) {
-  return (
-    <NumberInput
-      label={label}
-      size="xs"
-      hideControls
-      allowNegative={false}
-      min={least}
-      value={value}
-      onChange={(next) => onChange(Math.max(least, Number(next) || 0))}
-      rightSection={unit}
-      rightSectionPointerEvents="none"
-    />
   );
 }
 

@@ -60,6 +60,7 @@ export function DurationInput({
           aria-label={t.unitOf(label)}
           size="xs"
           variant="unstyled"
+          rightSectionWidth={24}
           className={classes.unit}
           value={unit}
           data={UNITS.map((one) => ({ value: one, label: t.unit[one] }))}

@@ -12,8 +12,8 @@ import {
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type ComponentType, type KeyboardEvent, useId, useState } from "react";
-import { api } from "@/api/client";
 import { LANGUAGES, language, useMessages } from "@/i18n/language";
+import { suggestTasks } from "@/tasks/selection";
 import { messages } from "./messages";
 import { NAV } from "./nav";
 import classes from "./palette.module.css";
@@ -37,11 +37,8 @@ function useNames(typed: string): readonly { field: "group" | "scene"; value: st
   const { data } = useQuery({
     queryKey: ["palette", prefix],
     queryFn: async ({ signal }) => {
-      const ask = async (field: "group" | "scene") => {
-        const query = { field, prefix, limit: MOST_NAMES };
-        const found = await api.GET("/v1/suggestions", { params: { query }, signal });
-        return (found.data?.items ?? []).map(({ value }) => ({ field, value }));
-      };
+      const ask = async (field: "group" | "scene") =>
+        (await suggestTasks(field, prefix, "", signal)).slice(0, MOST_NAMES).map((value) => ({ field, value }));
       return (await Promise.all([ask("group"), ask("scene")])).flat();
     },
     enabled: prefix !== "" && !TASK_ID.test(prefix),

@@ -1,5 +1,6 @@
 import { Button } from "@mantine/core";
 import { type ReactNode, useState } from "react";
+import { Faults } from "@/api/faults";
 import { Problem } from "@/api/problem";
 import { useMessages } from "@/i18n/language";
 import { Panel } from "@/ui/page";
@@ -34,7 +35,7 @@ export function LayerPolicy({ saved, layers, note, aside, onSave }: LayerPolicyP
   const t = useMessages(messages);
   const [edited, setEdited] = useState<Parts | null>(null);
   const [busy, setBusy] = useState(false);
-  const [problems, setProblems] = useState<Record<string, string>>({});
+  const [problems, setProblems] = useState<Readonly<Record<string, string>>>({});
   const parts = edited ?? saved;
   const changed = edited !== null && JSON.stringify(edited) !== JSON.stringify(saved);
   const defaults = useDefaults();
@@ -55,8 +56,7 @@ export function LayerPolicy({ saved, layers, note, aside, onSave }: LayerPolicyP
       await onSave(parts);
       setEdited(null);
     } catch (error) {
-      const problem = Problem.of(error);
-      setProblems(Object.fromEntries(problem.errors.map(({ field, message }) => [placeOf(field), message])));
+      setProblems(new Faults(Problem.of(error).errors).below("policy"));
       sayProblem(error);
     } finally {
       setBusy(false);
@@ -97,11 +97,6 @@ function originOf(layers: readonly Layer[], path: string): Origin {
   const saysIt = ({ parts }: Layer) =>
     says(parts, path) || (path.startsWith("backoff.") && at(parts, "backoff.kind") !== undefined);
   return layers.findLast(saysIt)?.origin ?? "default";
-}
-
-/** A refused field is named by its place in the request: `policy.backoff.initial_seconds`. */
-function placeOf(field: string): string {
-  return field.replace(/^(body\.)?policy\./, "");
 }
 
 /** The part of the policy that a place is in: `classification` of `classification[0].error`. */

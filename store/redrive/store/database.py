@@ -13,9 +13,10 @@ from typing import Any, Final
 import psycopg
 import uuid_utils.compat
 from psycopg import AsyncConnection as PsycopgConnection
-from sqlalchemy import URL, Engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, event, make_url, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from redrive.store.settings import Settings
@@ -59,23 +60,23 @@ class Database:
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[AsyncSession]:
         """Open a transaction: committed when the block ends, rolled back when it raises."""
-        async with self._connected(autocommit=False) as session, session.begin():
+        async with self._open(autocommit=False) as session, session.begin():
             yield session
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[AsyncSession]:
         """Open a session in which each statement is its own transaction: one round trip instead of three."""
-        async with self._connected(autocommit=True) as session:
+        async with self._open(autocommit=True) as session:
             yield session
 
-    @asynccontextmanager
-    async def _connected(self, *, autocommit: bool) -> AsyncGenerator[AsyncSession]:
-        _AUTOCOMMIT.set(autocommit)  # holds for the very next connection that this task takes
-        async with (
-            self._engine.connect() as connection,
-            AsyncSession(connection, expire_on_commit=False, autoflush=False) as session,
-        ):
-            yield session
+    def _open(self, *, autocommit: bool) -> AsyncSession:
+        return AsyncSession(
+            self._engine,
+            sync_session_class=_Session,
+            info={_AUTOCOMMIT.name: autocommit},
+            expire_on_commit=False,
+            autoflush=False,
+        )
 
     @asynccontextmanager
     async def listen(self, channel: str) -> AsyncGenerator[PsycopgConnection[Any]]:
@@ -134,6 +135,15 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+
+class _Session(Session):
+    """A session that says how its connection is to commit, when its first statement takes one."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        """Tell where statements go. The connection is taken right after that, if there is none yet."""
+        _AUTOCOMMIT.set(self.info[_AUTOCOMMIT.name])
+        return super().get_bind(*args, **kwargs)
 
 
 def _prepare_before_use(engine: Engine) -> None:

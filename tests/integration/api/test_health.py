@@ -49,6 +49,7 @@ async def test_a_report_that_cannot_be_stored_is_not_acknowledged(homeless: Api)
         assert "nothing was written" in problem(answer, 503, "database-unavailable")["detail"]
         assert int(answer.headers["retry-after"]) > 0
     problem(await homeless.get("/v1/tasks"), 503, "database-unavailable")
+    problem(await homeless.get("/v1/tasks", limit=0), 422, "invalid-request")
 
 
 async def test_an_empty_database_is_not_ready_and_says_what_to_run(empty_database_url: str) -> None:

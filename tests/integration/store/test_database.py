@@ -60,9 +60,14 @@ async def test_each_session_commits_as_it_says_whichever_connection_it_gets(data
             raise ZeroDivisionError
     async with database.begin() as whole:
         await whole.execute(text("INSERT INTO notes VALUES ('whole')"))
+    # Which of them was opened last says nothing of a connection that the other takes after that.
+    async with database.session() as single, database.begin() as whole:
+        await single.execute(text("INSERT INTO notes VALUES ('kept, too')"))
+        await whole.execute(text("INSERT INTO notes VALUES ('undone')"))
+        await whole.rollback()
 
     async with database.session() as single:
-        assert set((await single.scalars(text("SELECT word FROM notes"))).all()) == {"kept", "whole"}
+        assert set((await single.scalars(text("SELECT word FROM notes"))).all()) == {"kept", "kept, too", "whole"}
 
 
 async def begin_and_cancel(database: Database, steps: int) -> None:
